@@ -1,0 +1,307 @@
+"""The records that flow through the analysis. Axes are written once, in the annotations."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int, Real
+
+from ._record import Record
+
+RATE = {"long_name": "firing rate", "units": "Hz"}
+CONTRIBUTION = {"long_name": "contribution", "units": "units of the target"}
+SAMPLE = {"long_name": "time or number of the sample", "units": "s"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stimulus(Record):
+    """A movie as it was shown.
+
+    Attributes
+    ----------
+    frames
+        Any array that slices: NumPy, HDF5, Zarr.
+    frame_rate_hz
+        Frames per second.
+    pixel_um
+        Side of a pixel on the retina in micrometres; None when nobody said.
+    start_s
+        Time of the first frame.
+    name
+        What was shown.
+
+    Examples
+    --------
+    >>> Stimulus(frames=np.zeros((300, 8, 8)), frame_rate_hz=100.0).duration_s
+    3.0
+    """
+
+    frames: Real[Any, "time y x"] = field(metadata={"long_name": "contrast"})
+    frame_rate_hz: float
+    pixel_um: float | None = None
+    start_s: float = 0.0
+    name: str = "stimulus"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.frame_rate_hz > 0:
+            msg = f"Stimulus: 'frame_rate_hz' must be above 0, got {self.frame_rate_hz}."
+            raise ValueError(msg)
+        if isinstance(self.frames, np.ndarray):
+            check_finite(self.frames)
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the movie in seconds."""
+        return self.frames.shape[0] / self.frame_rate_hz
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recording(Record):
+    """Stimulus and responses of ganglion cells from one retina.
+
+    Attributes
+    ----------
+    stimulus
+        The movie that all rates refer to.
+    rates
+        Firing rate of each cell during each frame; NaN where a cell was not observed. In a split
+        with repeats it is the mean over trials.
+    cells
+        One row for each cell, with whatever columns the file had.
+    splits
+        Name of each part of the movie ("train", "test", ...): its first frame and the one after its
+        last.
+    spike_times
+        One array for each cell, in seconds, where they are known.
+    repeats
+        Rates in the single trials of the split "test".
+    source
+        Where the recording came from.
+    circuit
+        For simulated recordings: the settings from which the true circuit is made again.
+    """
+
+    stimulus: Stimulus
+    rates: Real[Any, "time cell"] = field(metadata=RATE)
+    cells: Annotated[pd.DataFrame, "cell"]
+    splits: dict[str, Any]
+    spike_times: Annotated[tuple, "cell"] | None = field(
+        default=None, metadata={"long_name": "spike times", "units": "s"}
+    )
+    repeats: Real[Any, "trial test_time cell"] | None = field(default=None, metadata=RATE)
+    source: str = ""
+    circuit: dict[str, Any] | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        n_frames = self.rates.shape[0]
+        for name, (start, stop) in self.splits.items():
+            if not 0 <= start < stop <= n_frames:
+                msg = (
+                    f"Recording: split {name!r} is {start} to {stop}, "
+                    f"but the movie has {n_frames} frames."
+                )
+                raise ValueError(msg)
+        start, stop = self.splits.get("test", (0, 0))
+        if self.repeats is not None and self.repeats.shape[1] != stop - start:
+            msg = (
+                f"Recording: split 'test' has {stop - start} frames, "
+                f"but 'repeats' has {self.repeats.shape[1]} time bins."
+            )
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Predictions(Record):
+    """Recorded and predicted rates of the same samples, and how well they agree.
+
+    Attributes
+    ----------
+    recorded, predicted
+        NaN in `recorded` where a cell was not observed.
+    sample
+        Time of each sample in seconds.
+    scores
+        One row for each cell: pearson_r and, where there are repeats, explainable_variance and
+        normalised_r.
+    network
+        Which network predicted.
+    """
+
+    recorded: Float[Any, "sample cell"] = field(metadata=RATE)
+    predicted: Float[Any, "sample cell"] = field(metadata={**RATE, "long_name": "predicted rate"})
+    sample: Real[Any, " sample"] = field(metadata=SAMPLE)
+    scores: Annotated[pd.DataFrame, "cell"]
+    network: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Contributions(Record):
+    """How much of the target's change went through each unit of one layer.
+
+    Attributes
+    ----------
+    values
+        Pooled into features, or one map for each channel.
+    sample
+        Time of each sample in seconds, or its number.
+    target_value, baseline_value
+        The target at the sample and at the baseline.
+    gap
+        target_value - baseline_value - sum of all contributions: what the steps missed, and what
+        bypassed the layer where it does not cut the network.
+    channel, sign
+        What each feature is made of: a channel, and +1 (promotes), -1 (suppresses) or 0 (both
+        together). Without pooling, the channels with sign 0.
+    layer, target, method
+        What was explained, where and how.
+    settings
+        The numbers behind the method.
+    """
+
+    values: (
+        Float[Any, "sample feature"]
+        | Float[Any, "sample feature y x"]
+        | Float[Any, "sample token feature"]
+    ) = field(metadata=CONTRIBUTION)
+    sample: Real[Any, " sample"] = field(metadata=SAMPLE)
+    target_value: Float[Any, " sample"] = field(metadata={"long_name": "target"})
+    baseline_value: Float[Any, " sample"] = field(metadata={"long_name": "target at the baseline"})
+    gap: Float[Any, " sample"] = field(metadata={"long_name": "completeness gap"})
+    channel: Int[Any, " feature"] = field(metadata={"long_name": "channel"})
+    sign: Int[Any, " feature"] = field(metadata={"long_name": "sign"})
+    layer: str
+    target: str
+    method: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Modes(Record):
+    """Sparse motifs of features that together make up the contributions of one layer.
+
+    Contributions are described by their magnitude: ``values * sign / scale`` is about
+    ``loadings @ dictionary + offset``. A feature with sign -1 thus counts how much its channel
+    suppresses.
+
+    Attributes
+    ----------
+    dictionary
+        One row for each mode.
+    loadings
+        How much of each mode there is in each sample.
+    sample, channel, sign
+        As in the contributions.
+    held_out
+        Samples that the fit has not seen.
+    r2, r2_train
+        1 - residual / variance around the mean of each feature, on samples held out and on those
+        fitted.
+    firing
+        In how many samples each mode is active.
+    scale, offset
+        Number that all contributions were divided by; value of each feature when no mode is active.
+    layer, target, method, seed, settings
+        Where the modes come from.
+    """
+
+    dictionary: Float[Any, "mode feature"] = field(metadata={"long_name": "weight"})
+    loadings: Float[Any, "sample mode"] = field(metadata={"long_name": "loading", "units": "a.u."})
+    sample: Real[Any, " sample"] = field(metadata=SAMPLE)
+    held_out: Bool[Any, " sample"] = field(metadata={"long_name": "held out"})
+    channel: Int[Any, " feature"] = field(metadata={"long_name": "channel"})
+    sign: Int[Any, " feature"] = field(metadata={"long_name": "sign"})
+    offset: Float[Any, " feature"] = field(metadata={"long_name": "offset"})
+    firing: Int[Any, " mode"] = field(metadata={"long_name": "samples in which the mode is active"})
+    r2: float
+    r2_train: float
+    scale: float
+    n_dead: int
+    layer: str
+    target: str
+    method: str
+    seed: int
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fields(Record):
+    """Receptive fields: of cells, of moments, of modes.
+
+    Attributes
+    ----------
+    values
+        Oldest lag first; the last lag is the frame just before the response.
+    items
+        What each field belongs to: one row each.
+    frame_rate_hz, pixel_um
+        Of the stimulus.
+    space, time_course, separability
+        The best product of one spatial map and one time course (the map has unit norm and the sign
+        of the field at its peak), and its share of the field's power; None until
+        `separate_space_time` made them.
+    unit
+        Of the values.
+    """
+
+    values: Float[Any, "item lag y x"] = field(metadata={"long_name": "receptive field"})
+    items: Annotated[pd.DataFrame, "item"]
+    frame_rate_hz: float
+    space: Float[Any, "item y x"] | None = field(
+        default=None, metadata={"long_name": "spatial map"}
+    )
+    time_course: Float[Any, "item lag"] | None = field(
+        default=None, metadata={"long_name": "time course"}
+    )
+    separability: Float[Any, " item"] | None = field(
+        default=None, metadata={"long_name": "share of power in one space-time product"}
+    )
+    pixel_um: float | None = None
+    unit: str = "a.u."
+
+    @property
+    def lag_s(self) -> Float[np.ndarray, " lag"]:
+        """Time of each lag before the response in seconds, negative."""
+        n_lags = self.values.shape[1]
+        return (np.arange(n_lags) - n_lags) / self.frame_rate_hz
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Effects(Record):
+    """What removing or keeping channels did to the output.
+
+    Attributes
+    ----------
+    baseline
+        Output of the untouched network.
+    perturbed
+        Output under each condition.
+    conditions
+        One row for each condition: what was done, to which channels, for which mode or control.
+    sample
+        Time of each sample in seconds, or its number.
+    layer
+        Where it was done.
+    """
+
+    baseline: Float[Any, "sample output"] = field(metadata=RATE)
+    perturbed: Float[Any, "condition sample output"] = field(metadata=RATE)
+    conditions: Annotated[pd.DataFrame, "condition"]
+    sample: Real[Any, " sample"] = field(metadata=SAMPLE)
+    layer: str
+
+
+def check_finite(frames: Real[np.ndarray, "time y x"], *, first_frame: int = 0) -> None:
+    """Raise an error that names the first frame with NaN or infinity.
+
+    Raises
+    ------
+    ValueError
+        If there is one.
+    """
+    if frames.dtype.kind == "f" and not np.isfinite(frames).all():
+        bad = first_frame + int(np.flatnonzero(~np.isfinite(frames).all(axis=(1, 2)))[0])
+        msg = f"Stimulus: frame {bad} holds NaN or infinity. Replace or cut such frames first."
+        raise ValueError(msg)
