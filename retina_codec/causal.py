@@ -1,0 +1,193 @@
+"""What removing or keeping channels does to the output of a network."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
+from retina_codec.contributions import named_module
+from retina_codec.datatypes import Effects, Modes
+from retina_codec.networks import predict
+
+
+@contextmanager
+def ablated(network: nn.Module, layer: str, channels: Sequence[int]) -> Iterator[nn.Module]:
+    """Set channels of a layer's output to zero inside the block.
+
+    Parameters
+    ----------
+    network
+        Left as it was after the block, also after an exception.
+    layer
+        A name from ``network.named_modules()``.
+    channels
+        Numbers along the second axis of the layer's output.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer; in the first pass, if there is no such channel.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    >>> with ablated(network, "1", [0]):
+    ...     float(network(torch.ones(1, 2))[0, 0].detach())
+    0.0
+    """
+    with _masked(network, layer, channels, keep=False):
+        yield network
+
+
+@contextmanager
+def preserved(network: nn.Module, layer: str, channels: Sequence[int]) -> Iterator[nn.Module]:
+    """Set all other channels of a layer's output to zero inside the block.
+
+    Parameters, errors and cleaning up are those of `ablated`.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    >>> with preserved(network, "1", [0]):
+    ...     float(network(torch.ones(1, 2))[0, 1].detach())
+    0.0
+    """
+    with _masked(network, layer, channels, keep=True):
+        yield network
+
+
+@contextmanager
+def _masked(network, layer, channels, *, keep) -> Iterator[None]:
+    def hook(module, inputs, output):
+        n_channels = output.shape[1]
+        wrong = [c for c in channels if not 0 <= c < n_channels]
+        if wrong:
+            msg = f"Layer {layer!r} has channels 0 to {n_channels - 1}; there is no {wrong[0]}."
+            raise ValueError(msg)
+        mask = torch.full((n_channels,), not keep, dtype=torch.bool, device=output.device)
+        mask[list(channels)] = keep
+        return output * mask.view(1, -1, *[1] * (output.ndim - 2))
+
+    handle = named_module(network, layer).register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def channels_of_mode(modes: Modes, mode: int, *, share: float = 0.5) -> list[int]:
+    """Channels that carry a mode: the fewest that together have `share` of its weight.
+
+    The weight of a channel is the sum of the absolute weights of its features.
+
+    Parameters
+    ----------
+    modes
+        With their dictionary.
+    mode
+        Row of the dictionary.
+    share
+        Between 0 and 1.
+    """
+    weights = np.zeros(int(np.max(modes.channel)) + 1)
+    np.add.at(weights, modes.channel, np.abs(modes.dictionary[mode]))
+    order = np.argsort(-weights, kind="stable")
+    carried = np.cumsum(weights[order]) / weights.sum()
+    return sorted(int(c) for c in order[: int(np.searchsorted(carried, share - 1e-9)) + 1])
+
+
+def effects(
+    network: nn.Module,
+    samples: Any,
+    modes: Modes,
+    *,
+    share: float = 0.5,
+    n_controls: int = 10,
+    n_samples: int = 1000,
+    seed: int = 0,
+    progress: bool = True,
+) -> Effects:
+    """Remove the channels of each mode, and as many random channels, and predict again.
+
+    Parameters
+    ----------
+    network
+        From windows to rates in Hz; left as it was.
+    samples
+        Windows that slice into batches.
+    modes
+        Of a layer of this network.
+    share
+        Which channels carry a mode; see `channels_of_mode`.
+    n_controls
+        Random sets of channels of the same size for each mode, other than its own and each only
+        once; fewer where there are no more.
+    n_samples
+        How many samples, evenly spread.
+    seed
+        Of the random channels.
+    progress
+        Whether to show a bar.
+
+    Returns
+    -------
+    Effects
+        Rates in Hz. The table of conditions has `kind` ("ablated"), `mode`, `control` (1 for random
+        channels), `draw`, `channels` and `n_channels`. Conditions with the same channels share one
+        computation.
+    """
+    index = np.unique(np.linspace(0, len(samples) - 1, min(n_samples, len(samples))).astype(int))
+    chosen = samples[index]
+    conditions = _conditions(modes, share, n_controls, np.random.default_rng(seed))
+    outputs: dict[tuple[int, ...], np.ndarray] = {}
+    for channels in tqdm(
+        sorted(set(conditions["set"])), desc="ablations", unit="set", disable=not progress
+    ):
+        with ablated(network, modes.layer, channels):
+            outputs[channels] = predict(network, chosen)
+    times = np.asarray(getattr(samples, "sample", np.arange(len(samples))))[index]
+    return Effects(
+        baseline=predict(network, chosen),
+        perturbed=np.stack([outputs[channels] for channels in conditions["set"]]),
+        conditions=conditions.drop(columns="set"),
+        sample=times,
+        layer=modes.layer,
+    )
+
+
+def _conditions(modes: Modes, share, n_controls, rng: np.random.Generator) -> pd.DataFrame:
+    n_channels = int(np.max(modes.channel)) + 1
+    rows = []
+    for mode in range(len(modes.dictionary)):
+        own = tuple(channels_of_mode(modes, mode, share=share))
+        sets = [own, *_other_sets(own, n_channels, n_controls, rng)]
+        rows += [
+            {
+                "kind": "ablated",
+                "mode": mode,
+                "control": int(draw > 0),
+                "draw": draw,
+                "channels": ", ".join(map(str, channels)),
+                "n_channels": len(channels),
+                "set": channels,
+            }
+            for draw, channels in enumerate(sets)
+        ]
+    return pd.DataFrame(rows)
+
+
+def _other_sets(own, n_channels, n_controls, rng) -> list[tuple[int, ...]]:
+    """Random sets of the same size, all different; every set there is when there are only a few."""
+    if n_channels <= 16:
+        every = [s for s in combinations(range(n_channels), len(own)) if s != own]
+        return [every[i] for i in rng.permutation(len(every))[:n_controls]]
+    drawn = {
+        tuple(sorted(rng.choice(n_channels, len(own), replace=False))) for _ in range(n_controls)
+    }
+    return sorted(tuple(map(int, s)) for s in drawn - {own})

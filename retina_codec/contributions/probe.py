@@ -1,0 +1,79 @@
+"""Look into a network while it runs, and leave it exactly as it was."""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[nn.Module]:
+    """Hold a network in evaluation mode, without gradients for parameters, and then set it back."""
+    modes = [(module, module.training) for module in network.modules()]
+    wanted = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
+    try:
+        network.eval()
+        for parameter, _ in wanted:
+            parameter.requires_grad_(False)
+        yield network
+    finally:
+        for module, training in modes:
+            module.training = training
+        for parameter, requires_grad in wanted:
+            parameter.requires_grad_(requires_grad)
+
+
+@contextmanager
+def probed(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, torch.Tensor]]:
+    """Keep what each layer puts out, ready for gradients, in the dictionary that the block gets.
+
+    The graph begins at the earliest of the layers: nothing below it is differentiated. Layers
+    further down hand on a copy, so that operations in place do not change what was kept.
+
+    Raises
+    ------
+    ValueError
+        If a layer is unknown, runs more than once in a pass, or puts out no single tensor.
+    """
+    modules = {layer: named_module(network, layer) for layer in layers}
+    kept: dict[str, torch.Tensor] = {}
+
+    def keep(layer):
+        def hook(module, inputs, output):
+            if not isinstance(output, torch.Tensor):
+                msg = f"Layer {layer!r} puts out a {type(output).__name__}, expected one tensor."
+                raise ValueError(msg)
+            if layer in kept:
+                msg = f"Layer {layer!r} runs more than once in a pass; name a layer that runs once."
+                raise ValueError(msg)
+            kept[layer] = output if output.requires_grad else output.detach().requires_grad_()
+            return kept[layer].clone()
+
+        return hook
+
+    handles = [module.register_forward_hook(keep(layer)) for layer, module in modules.items()]
+    try:
+        yield kept
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def named_module(network: nn.Module, layer: str) -> nn.Module:
+    """Return the module of that name.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message lists all and guesses.
+    """
+    modules = dict(network.named_modules())
+    modules.pop("", None)
+    if layer in modules:
+        return modules[layer]
+    close = difflib.get_close_matches(layer, modules, n=1)
+    guess = f" Did you mean {close[0]!r}?" if close else ""
+    msg = f"No layer {layer!r} in the network. Layers: {', '.join(modules)}.{guess}"
+    raise ValueError(msg)

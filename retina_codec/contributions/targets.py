@@ -1,0 +1,136 @@
+"""Targets: the scalar that is explained.
+
+A target is any function ``target(output, at_sample) -> value``. `output` is what the network gives
+at points of the path from the baseline to the sample ("batch output"); `at_sample` is what it gives
+at the sample itself, one row for the same batch entry. Most targets ignore the second; one that
+makes a choice (which class?) makes it there, so that the choice stays fixed along the path. The
+value is "batch".
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from sklearn.covariance import LedoitWolf
+
+Output = Float[torch.Tensor, "batch output"]
+Value = Float[torch.Tensor, " batch"]
+Target = Callable[[Output, Output], Value]
+
+
+def named(name: str) -> Callable[[Target], Target]:
+    """Give a target the name that results and figures show."""
+
+    def rename(target: Target) -> Target:
+        target.__name__ = name
+        return target
+
+    return rename
+
+
+def one_cell(cell: int) -> Target:
+    """Rate of one cell.
+
+    Parameters
+    ----------
+    cell
+        Its number in the output.
+
+    Examples
+    --------
+    >>> one_cell(1)(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 2)).tolist()
+    [2.0]
+    """
+
+    @named(f"cell {cell}")
+    def target(output, at_sample):
+        if not -output.shape[1] <= cell < output.shape[1]:
+            msg = f"The network has {output.shape[1]} outputs, numbered from 0; there is no {cell}."
+            raise ValueError(msg)
+        return output[:, cell]
+
+    return target
+
+
+def class_logit(class_: int) -> Target:
+    """Output of one class of a classifier: `one_cell` under the name of that field.
+
+    Examples
+    --------
+    >>> class_logit(0)(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 2)).tolist()
+    [1.0]
+    """
+    return named(f"class {class_}")(one_cell(class_))
+
+
+def population_sum() -> Target:
+    """Sum of the rates of all cells.
+
+    Examples
+    --------
+    >>> population_sum()(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 2)).tolist()
+    [3.0]
+    """
+
+    @named("population sum")
+    def target(output, at_sample):
+        return output.sum(dim=1)
+
+    return target
+
+
+def top_class() -> Target:
+    """Logit of the class that wins at the sample, the same class along the whole path.
+
+    Examples
+    --------
+    >>> top_class()(torch.tensor([[5.0, 2.0]]), torch.tensor([[0.0, 1.0]])).tolist()
+    [2.0]
+    """
+
+    @named("top class")
+    def target(output, at_sample):
+        winner = at_sample.argmax(dim=1, keepdim=True)
+        return output.gather(1, winner)[:, 0]
+
+    return target
+
+
+def surprisal(training_output: Float[np.ndarray, "sample output"]) -> Target:
+    """How unexpected a population response is: ``0.5 (y - mu)' S^-1 (y - mu)``.
+
+    The negative log-likelihood under a Gaussian, without its constant. Mean and covariance come
+    from the outputs on training data; the covariance is shrunk towards a multiple of the identity
+    (Ledoit and Wolf), after each cell was divided by its standard deviation, so that nearly equal
+    or silent cells do no harm. The blank stimulus is itself surprising: contributions sum to the
+    difference from it.
+
+    Parameters
+    ----------
+    training_output
+        Outputs of the network on training samples, as `networks.predict` gives them.
+
+    References
+    ----------
+    Melander et al. (2026), arXiv:2603.06557.
+    Ledoit and Wolf (2004), Journal of Multivariate Analysis 88:365-411.
+
+    Examples
+    --------
+    >>> target = surprisal(np.random.default_rng(0).normal(size=(5000, 2)))
+    >>> 1.9 < float(target(torch.tensor([[2.0, 0.0]]), torch.zeros(1, 2))) < 2.1
+    True
+    """
+    mean, std = training_output.mean(axis=0), training_output.std(axis=0)
+    std = np.where(std > 0, std, 1.0)
+    fit = LedoitWolf(assume_centered=True).fit((training_output - mean) / std)
+    precision = fit.precision_ / np.outer(std, std)
+
+    @named("surprisal")
+    def target(output, at_sample):
+        away = output - torch.as_tensor(mean, dtype=output.dtype, device=output.device)
+        inverse = torch.as_tensor(precision, dtype=output.dtype, device=output.device)
+        return 0.5 * ((away @ inverse) * away).sum(dim=1)
+
+    return target
