@@ -11,8 +11,8 @@ from tqdm.auto import tqdm
 
 from retina_codec.datatypes import Contributions
 
-from .probe import frozen, probed
 from .pooling import Pooled, by_sign
+from .probe import frozen, probed
 from .targets import Target
 
 EVALUATIONS_AT_ONCE = 336

@@ -214,7 +214,7 @@ class _Chosen:
 
 
 def poisson_loss(predicted: torch.Tensor, recorded: torch.Tensor, bin_s: float) -> torch.Tensor:
-    """Mean of r - n log r over observed bins; r and n are predicted and recorded spikes in a bin."""
+    """Mean of r - n log r over observed bins, r and n the predicted and recorded spikes in one."""
     seen = torch.isfinite(recorded)
     r, n = predicted[seen] * bin_s, recorded[seen] * bin_s
     return (r - n * torch.log(r + 1e-6)).mean()

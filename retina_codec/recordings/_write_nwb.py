@@ -1,0 +1,238 @@
+"""Write a recording as valid NWB 2 that other software reads, too."""
+
+import json
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pandas as pd
+from hdmf.backends.hdf5 import H5DataIO
+from hdmf.data_utils import GenericDataChunkIterator
+from pynwb import NWBHDF5IO, NWBFile, TimeSeries
+from pynwb.epoch import TimeIntervals
+from pynwb.image import ImageSeries
+from pynwb.misc import Units
+
+from retina_codec.datatypes import Recording
+
+from ._frame_clock import observed_frames, observed_intervals, rates_in_frames, regular_edges
+from ._nwb import EXTRAS, FIRING_RATES, REPEATS, SPLITS
+
+CHUNK_BYTES = 2**20
+COMPRESSED = {"compression": "gzip", "compression_opts": 4}
+MADE_ON_LOADING = ("unit_id", "n_spikes")
+
+
+def write_nwb(recording: Recording, path: str | Path) -> None:
+    """Write a recording as an NWB 2 file from which `load_recording` gives it back.
+
+    Frames become an ImageSeries of their own number type (uint8 keeps the file small), cells become
+    units, splits the time intervals "splits". Rates are made from the spikes when the file is
+    loaded; where the spikes do not give them back (smoothed rates, no spikes known) they are stored
+    as well. NWB asks for the start of the session, which a recording does not know: the file says
+    when it was written, instead.
+
+    Parameters
+    ----------
+    recording
+        What to write; a lazy movie is copied piece by piece.
+    path
+        Of the file, ending in .nwb; it appears when it is complete, and replaces an old one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from retina_codec.datatypes import Stimulus
+    >>> recording = Recording(
+    ...     stimulus=Stimulus(frames=np.zeros((40, 4, 4), dtype=np.uint8), frame_rate_hz=100.0),
+    ...     rates=np.full((40, 1), 100.0),
+    ...     cells=pd.DataFrame({"kind": ["OFF"]}),
+    ...     splits={"train": (0, 30), "test": (30, 40)},
+    ... )
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_nwb(recording, f"{folder}/tiny.nwb")
+    ...     os.listdir(folder)
+    ['tiny.nwb']
+    """
+    path = Path(path)
+    if path.suffix != ".nwb":
+        msg = f"An NWB file must end in .nwb, got {path.name!r}."
+        raise ValueError(msg)
+    part = path.with_name(f".{path.stem}.{uuid4().hex[:8]}.nwb")
+    try:
+        with NWBHDF5IO(part, "w") as io:
+            io.write(_nwb_file(recording))
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _nwb_file(recording: Recording) -> NWBFile:
+    now = datetime.now(UTC)
+    nwb = NWBFile(
+        session_description=f"Written by retina_codec; source: {recording.source or 'not said'}. "
+        "The start of the session is when this file was written.",
+        identifier=str(uuid4()),
+        session_start_time=now,
+        file_create_date=now,
+    )
+    nwb.add_stimulus(_image_series(recording))
+    _add_units(nwb, recording)
+    _add_splits(nwb, recording)
+    _add_rates(nwb, recording)
+    extras = {
+        "source": recording.source,
+        "pixel_um": recording.stimulus.pixel_um,
+        "circuit": recording.circuit,
+        "columns": {_column(name): name for name in recording.cells if _column(name) != name},
+    }
+    nwb.add_scratch(
+        json.dumps(extras),
+        name=_name(EXTRAS),
+        description="What retina_codec needs to load this recording again, as JSON.",
+    )
+    return nwb
+
+
+def _name(place: str) -> str:
+    return place.rsplit("/", 1)[-1]
+
+
+class _Blocks(GenericDataChunkIterator):
+    """Hands a movie to the writer in blocks of frames, so that a lazy one stays lazy."""
+
+    def __init__(self, frames: Any):
+        self.frames = frames
+        n_frames, *size = frames.shape
+        frame_bytes = int(np.prod(size)) * frames.dtype.itemsize
+        block = (min(n_frames, max(1, CHUNK_BYTES // frame_bytes)), *size)
+        super().__init__(chunk_shape=block, buffer_shape=block)
+
+    def _get_data(self, selection: tuple[slice, ...]) -> np.ndarray:
+        frames, *pixels = selection
+        return np.asarray(self.frames[frames])[:, *pixels]
+
+    def _get_maxshape(self) -> tuple[int, ...]:
+        return tuple(self.frames.shape)
+
+    def _get_dtype(self) -> np.dtype:
+        return self.frames.dtype
+
+
+def _image_series(recording: Recording) -> ImageSeries:
+    stimulus = recording.stimulus
+    size = f"; a pixel is {stimulus.pixel_um} um on the retina" if stimulus.pixel_um else ""
+    return ImageSeries(
+        name=re.sub(r"[/:]", "_", stimulus.name),
+        description=f"Stimulus movie, axes frame, row, column{size}.",
+        data=H5DataIO(_Blocks(stimulus.frames), **COMPRESSED),
+        unit="n.a.",
+        starting_time=float(stimulus.start_s),
+        rate=float(stimulus.frame_rate_hz),
+    )
+
+
+def _edges(recording: Recording) -> np.ndarray:
+    stimulus = recording.stimulus
+    return regular_edges(
+        stimulus.frames.shape[0], float(stimulus.frame_rate_hz), start_s=float(stimulus.start_s)
+    )
+
+
+def _add_units(nwb: NWBFile, recording: Recording) -> None:
+    cells = recording.cells
+    columns = {name: _plain(cells[name]) for name in cells if name not in MADE_ON_LOADING}
+    for name in columns:
+        nwb.add_unit_column(name=_column(name), description=name.replace("_", " "))
+    for cell in range(len(cells)):
+        row = {_column(name): values[cell] for name, values in columns.items()}
+        unit_id = int(cells["unit_id"].iloc[cell]) if "unit_id" in cells else cell
+        nwb.add_unit(id=unit_id, **row, **_spikes(recording, cell))
+
+
+def _column(name: str) -> str:
+    """Name of a column of units; NWB uses some names itself and forbids others."""
+    taken = hasattr(Units, name) or name in [column["name"] for column in Units.__columns__]
+    return re.sub(r"[/:]", "_", f"cell_{name}" if taken else name)
+
+
+def _plain(column: pd.Series) -> list[Any]:
+    """Return numbers and truth values as they are, everything else as text."""
+    return list(column if column.dtype.kind in "iufb" else column.map(str))
+
+
+def _spikes(recording: Recording, cell: int) -> dict[str, np.ndarray]:
+    """Spike times of one unit and, where it was not observed throughout, when it was."""
+    if recording.spike_times is None:
+        return {}
+    spikes = np.asarray(recording.spike_times[cell], dtype=np.float64)
+    if not np.isnan(recording.rates).any():
+        return {"spike_times": spikes}
+    observed = ~np.isnan(np.asarray(recording.rates[:, cell]))
+    return {
+        "spike_times": spikes,
+        "obs_intervals": observed_intervals(observed, _edges(recording)),
+    }
+
+
+def _add_splits(nwb: NWBFile, recording: Recording) -> None:
+    if not recording.splits:
+        return
+    edges = _edges(recording)
+    table = TimeIntervals(name=_name(SPLITS), description="Parts of the stimulus movie.")
+    table.add_column(name="split", description="What the part is for.")
+    for split, (start, stop) in recording.splits.items():
+        table.add_row(start_time=edges[start], stop_time=edges[stop], split=split)
+    nwb.add_time_intervals(table)
+
+
+def _add_rates(nwb: NWBFile, recording: Recording) -> None:
+    """Store what the spikes do not tell: trials, and rates that are not spikes per frame."""
+    series = []
+    if recording.repeats is not None:
+        trials = np.asarray(recording.repeats).transpose(1, 0, 2)
+        start = _edges(recording)[recording.splits["test"][0]]
+        about = (
+            "Firing rates in the trials of the split 'test', axes time, trial, unit. All trials "
+            "are on the clock of that split, which the movie shows once."
+        )
+        series.append(_rate_series(_name(REPEATS), trials, about, start, recording))
+    if not _spikes_give_rates(recording):
+        about = "Firing rate of each unit in each frame, axes time, unit."
+        start = recording.stimulus.start_s
+        rates = np.asarray(recording.rates)
+        series.append(_rate_series(_name(FIRING_RATES), rates, about, start, recording))
+    if series:
+        nwb.create_processing_module("ecephys", "Firing rates.").add(series)
+
+
+def _rate_series(
+    name: str, data: np.ndarray, description: str, start_s: float, recording: Recording
+) -> TimeSeries:
+    return TimeSeries(
+        name=name,
+        description=description,
+        data=H5DataIO(data, **COMPRESSED),
+        unit="Hz",
+        starting_time=float(start_s),
+        rate=float(recording.stimulus.frame_rate_hz),
+    )
+
+
+def _spikes_give_rates(recording: Recording) -> bool:
+    """Whether loading the file would make the same rates from the spikes."""
+    if recording.spike_times is None:
+        return False
+    edges, rates = _edges(recording), np.asarray(recording.rates)
+    made = rates_in_frames(recording.spike_times, edges)
+    for cell, observed in enumerate(~np.isnan(rates.T)):
+        if observed.any():
+            intervals = observed_intervals(observed, edges)
+            made[~observed_frames(intervals, edges), cell] = np.nan
+    if recording.repeats is not None:
+        made[slice(*recording.splits["test"])] = np.mean(recording.repeats, axis=0)
+    return np.allclose(made, rates, equal_nan=True)
