@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, Self, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import xarray as xr
 
 SEPARATOR = "."
 COUNT = "count"
+COLUMNS = "columns"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,7 +44,7 @@ class Record:
 
     @classmethod
     def axes(cls) -> dict[str, tuple[tuple[str, ...], ...]]:
-        """Axis names of every array, table and ragged field: a tuple for each layout it may have."""
+        """Axis names of each array, table and ragged field: one tuple for each possible layout."""
         return {name: kind.layouts for name, kind in _kinds(cls).items() if kind.layouts}
 
     def axes_of(self, name: str) -> tuple[str, ...]:
@@ -64,7 +65,7 @@ class Record:
         return xr.Dataset(variables, attrs={"record": type(self).__name__, **attributes})
 
     @classmethod
-    def from_xarray(cls, dataset: xr.Dataset) -> Self:
+    def from_xarray(cls, dataset: xr.Dataset) -> "Record":
         """Take back what `to_xarray` gave.
 
         Raises
@@ -112,6 +113,7 @@ class Record:
                 variables |= {
                     f"{key}{SEPARATOR}{c}": (axis, _plain(value[c])) for c in value.columns
                 }
+                attributes[f"{key}{SEPARATOR}{COLUMNS}"] = json.dumps(list(value.columns))
             elif kind.layouts:
                 (axis,) = kind.layouts[0]
                 counts = np.array([len(part) for part in value], dtype=np.int64)
@@ -126,16 +128,17 @@ class Record:
         return variables, attributes
 
     @classmethod
-    def _from_parts(cls, dataset: xr.Dataset, prefix: str) -> Self:
+    def _from_parts(cls, dataset: xr.Dataset, prefix: str) -> "Record":
         values = {}
         for name, kind in _kinds(cls).items():
             key = f"{prefix}{name}"
-            inner = [str(v) for v in dataset.variables if str(v).startswith(f"{key}{SEPARATOR}")]
             if kind.record:
                 values[name] = kind.record._from_parts(dataset, prefix=f"{key}{SEPARATOR}")
-            elif kind.is_table and inner:
-                columns = {v.removeprefix(f"{key}{SEPARATOR}"): dataset[v].values for v in inner}
-                values[name] = pd.DataFrame(columns)
+            elif kind.is_table and f"{key}{SEPARATOR}{COLUMNS}" in dataset.attrs:
+                columns = json.loads(dataset.attrs[f"{key}{SEPARATOR}{COLUMNS}"])
+                values[name] = pd.DataFrame(
+                    {c: dataset[f"{key}{SEPARATOR}{c}"].values for c in columns}
+                )
             elif kind.dtypes and key in dataset.variables:
                 values[name] = dataset[key].values
             elif kind.layouts and key in dataset.variables:
@@ -217,6 +220,6 @@ def _plain(column: pd.Series) -> np.ndarray:
     values = column.to_numpy()
     return (
         values
-        if values.dtype.kind in "iuf"
+        if values.dtype.kind in "iufb"
         else np.array([str(value) for value in values], dtype=object)
     )

@@ -1,6 +1,6 @@
 """A retina whose interneurons, wiring and cell types are known, as a torch network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,7 @@ class Circuit(nn.Module):
     def __init__(
         self,
         *,
-        shape: tuple[int, int] = (32, 32),
+        shape: Sequence[int] = (32, 32),
         history: int = 30,
         frame_rate_hz: float = 100.0,
         types: Mapping[str, Mapping[str, float]] = TYPES,

@@ -1,0 +1,158 @@
+"""The pipeline in the shell: ``retina-codec``."""
+
+import logging
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="retina-codec",
+    help="Which interneurons made a ganglion cell fire, in which combination, with which field?",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+
+Out = Annotated[Path, typer.Option(help="Folder of the run; a run that was interrupted goes on.")]
+Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+
+DEMO_FRAMES, DEMO_TEST_FRAMES = 20_000, 2_000
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Set up logging; print the version if asked."""
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    if version:
+        typer.echo(import_module("retina_codec").__version__)
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    recording: Annotated[Path, typer.Argument(help="NWB, the lab's HDF5, or our own file.")],
+    out: Out,
+    network: Annotated[
+        Path | None, typer.Option(help="Folder of a trained network; trained here without one.")
+    ] = None,
+    stimulus: Annotated[
+        str | None, typer.Option(help="Name of the stimulus, where the file has several.")
+    ] = None,
+    test_frames: Annotated[
+        int | None, typer.Option(help="Frames at the end to hold out [min(5000, 15 %)].")
+    ] = None,
+    history_s: Annotated[float, typer.Option(help="Window of the network in seconds.")] = 0.4,
+    epochs: Annotated[int | None, typer.Option(help="Most passes through the data.")] = None,
+    layer: Annotated[
+        list[str] | None, typer.Option(help="Layer to explain; repeat for several.")
+    ] = None,
+    target: Annotated[
+        str, typer.Option(help="What to explain: surprisal, population-sum or cell-N.")
+    ] = "surprisal",
+    n_steps: Annotated[int, typer.Option(help="Steps of the integration path.")] = 20,
+    method: Annotated[str, typer.Option(help="Decomposition.")] = "SparseAutoencoder",
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Analyse a recording, from training a network to the report.
+
+    Example: retina-codec run recording.nwb --out results
+    """
+    pipeline = import_module("retina_codec.pipeline")
+    config = pipeline.Config(
+        recording=str(recording),
+        network=str(network) if network else None,
+        stimulus=stimulus,
+        test_frames=test_frames,
+        history_s=history_s,
+        epochs=epochs,
+        layers=tuple(layer) if layer else None,
+        target=target,
+        n_steps=n_steps,
+        method=method,
+        seed=seed,
+    )
+    summary = pipeline.run(config, out, progress=not quiet)
+    tell(summary, out)
+
+
+@app.command()
+def demo(out: Out = Path("demo"), seed: Seed = 0, quiet: Quiet = False) -> None:
+    """Simulate a retina whose wiring is known, and analyse its recording.
+
+    Example: retina-codec demo --out demo
+    """
+    recording = Path(out) / "recording.nwb"
+    if not recording.exists():
+        record(recording, DEMO_FRAMES, DEMO_TEST_FRAMES, seed)
+    pipeline = import_module("retina_codec.pipeline")
+    config = pipeline.Config(recording=str(recording), history_s=0.3, seed=seed)
+    tell(pipeline.run(config, out, progress=not quiet), out)
+
+
+@app.command()
+def simulate(
+    recording: Annotated[Path, typer.Argument(help="NWB file to write.")],
+    n_frames: Annotated[
+        int, typer.Option(help="Length of the movie, 100 frames a second.")
+    ] = 20_000,
+    test_frames: Annotated[
+        int, typer.Option(help="Frames at the end, shown in 10 trials.")
+    ] = 2_000,
+    seed: Seed = 0,
+) -> None:
+    """Write a recording of the simulated retina as NWB.
+
+    Example: retina-codec simulate recording.nwb --n-frames 30000
+    """
+    record(recording, n_frames, test_frames, seed)
+    typer.echo(f"{recording}: {n_frames} frames")
+
+
+@app.command()
+def export(
+    run_folder: Annotated[Path, typer.Argument(help="Folder of a run on an NWB recording.")],
+    nwb: Annotated[Path, typer.Argument(help="NWB file to write: the recording and its modes.")],
+) -> None:
+    """Add loadings and modes to a copy of the recording's NWB file.
+
+    Example: retina-codec export results recording_with_modes.nwb
+    """
+    export_module = import_module("retina_codec.export")
+    pipeline = import_module("retina_codec.pipeline")
+    config, modes = pipeline.kept_modes(run_folder)
+    export_module.add_to_nwb(config.recording, nwb, modes)
+    typer.echo(f"{nwb}: modes of {', '.join(modes)}")
+
+
+def record(path: Path, n_frames: int, test_frames: int, seed: int) -> None:
+    """Simulate a recording and write it as NWB."""
+    simulation = import_module("retina_codec.simulation")
+    recordings = import_module("retina_codec.recordings")
+    simulated = simulation.simulate_recording(n_frames=n_frames, test_frames=test_frames, seed=seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    recordings.write_nwb(simulated, path)
+
+
+def tell(summary: dict, out: Path) -> None:
+    """Print what was found and where it lies."""
+    for sentence in summary["findings"]:
+        typer.echo(sentence)
+    typer.echo(f"Report: {out / 'report.html'}")
+
+
+def main() -> None:
+    """Run the command line; an error is one line and exit code 1."""
+    try:
+        app()
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,203 @@
+"""Decompose contributions into modes: sparse motifs of features that act together.
+
+Every method has the manners of scikit-learn (`fit`, `transform`, `inverse_transform`,
+`components_`). To add one, derive it from `Decomposition`, with a parameter `seed`, and put it into
+`METHODS`: the tests find it there.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.optimize import linear_sum_assignment
+from sklearn.base import clone
+
+from retina_codec.datatypes import Contributions, Modes
+from retina_codec.statistics import r2, time_blocks
+
+from ._factorisations import NonNegativeFactors, PrincipalComponents
+from ._interface import Decomposition, finite_matrix
+from ._sparse_autoencoder import SparseAutoencoder
+from ._threshold_autoencoder import PUBLISHED, ThresholdAutoencoder
+
+METHODS = {
+    method.__name__: method
+    for method in (SparseAutoencoder, ThresholdAutoencoder, NonNegativeFactors, PrincipalComponents)
+}
+
+__all__ = [
+    "METHODS",
+    "PUBLISHED",
+    "Decomposition",
+    "NonNegativeFactors",
+    "PrincipalComponents",
+    "SparseAutoencoder",
+    "ThresholdAutoencoder",
+    "decompose",
+    "match_modes",
+]
+
+
+def decompose(
+    contributions: Contributions,
+    method: Decomposition,
+    *,
+    seed: int = 0,
+    held_out: Bool[np.ndarray, " sample"] | None = None,
+) -> Modes:
+    """Find the modes that make up the contributions of a layer.
+
+    Parameters
+    ----------
+    contributions
+        Pooled: one number for each sample and feature.
+    method
+        Says how; it is copied, not changed.
+    seed
+        Takes the place of the seed of the method.
+    held_out
+        True for samples that the fit must not see; None for every fifth of 20 blocks of time. Give
+        your own where samples are sorted by class instead of time.
+
+    Returns
+    -------
+    Modes in the order of the energy they explain (sum over samples of squared loading times squared
+    norm of the mode). Modes that are not active in any sample are left out and counted in `n_dead`.
+
+    Raises
+    ------
+    ValueError
+        If the contributions are not pooled, not finite or all the same, or the method refuses them.
+
+    Notes
+    -----
+    The method gets ``values * sign / scale``; `scale` is the standard deviation of all numbers in
+    the samples fitted. Features of sign 0 keep their sign.
+
+    References
+    ----------
+    Melander et al. (2026), arXiv 2603.06557.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> contributions = Contributions(
+    ...     values=rng.gamma(1.0, size=(100, 3)) * [1, 1, -1], channel=np.array([0, 1, 0]),
+    ...     sign=np.array([1, 1, -1]), sample=np.arange(100) / 100, gap=np.zeros(100),
+    ...     target_value=np.zeros(100), baseline_value=np.zeros(100), layer="conv1",
+    ...     target="surprisal", method="integrated_gradients")
+    >>> modes = decompose(contributions, NonNegativeFactors(n_modes=2))
+    >>> modes.dictionary.shape, modes.loadings.shape, int(modes.held_out.sum())
+    ((2, 3), (100, 2), 20)
+    """
+    values = _pooled(contributions)
+    held_out = time_blocks(len(values)) if held_out is None else np.asarray(held_out, dtype=bool)
+    _check_held_out(held_out, len(values))
+    scale = _spread(values[~held_out])
+    signs = np.asarray(contributions.sign)
+    X = values * np.where(signs == 0, 1, signs).astype(values.dtype) / scale
+    fitted = clone(method).set_params(seed=seed).fit(X[~held_out])
+    loadings = fitted.transform(X)
+    rebuilt = fitted.inverse_transform(loadings)
+    means = X[~held_out].mean(axis=0)
+    firing = np.count_nonzero(loadings, axis=0)
+    kept = _by_energy(loadings, fitted.components_)
+    kept = kept[firing[kept] > 0]
+    return Modes(
+        dictionary=fitted.components_[kept],
+        loadings=loadings[:, kept],
+        sample=contributions.sample,
+        held_out=held_out,
+        channel=contributions.channel,
+        sign=contributions.sign,
+        offset=fitted.offset_,
+        firing=firing[kept],
+        r2=r2(X[held_out], rebuilt[held_out], means=means),
+        r2_train=r2(X[~held_out], rebuilt[~held_out], means=means),
+        scale=scale,
+        n_dead=int(len(firing) - len(kept)),
+        layer=contributions.layer,
+        target=contributions.target,
+        method=type(fitted).__name__,
+        seed=seed,
+        settings=fitted.get_params(),
+    )
+
+
+def match_modes(
+    a: Modes | Float[np.ndarray, "p feature"], b: Modes | Float[np.ndarray, "q feature"]
+) -> tuple[Int[np.ndarray, "pair 2"], Float[np.ndarray, " pair"]]:
+    """Pair the modes of two dictionaries so that the pairs are as alike as possible.
+
+    Parameters
+    ----------
+    a, b
+        Modes, or dictionaries with one row for each mode.
+
+    Returns
+    -------
+    pairs
+        Index into `a` and index into `b`, in the order of `a`; as many pairs as the smaller has
+        modes.
+    cosine
+        Of each pair; 0 where a mode is 0 everywhere.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of features differ.
+
+    References
+    ----------
+    Kuhn (1955), Naval Research Logistics Quarterly 2:83-97 (Hungarian method).
+
+    Examples
+    --------
+    >>> match_modes(np.array([[0.0, 2.0], [1.0, 0.0]]), np.eye(2))[0].tolist()
+    [[0, 1], [1, 0]]
+    """
+    first, second = (_unit_rows(x.dictionary if isinstance(x, Modes) else x) for x in (a, b))
+    if first.shape[1] != second.shape[1]:
+        msg = (
+            f"Modes must have the same features, got {first.shape[1]} and {second.shape[1]}. "
+            "Match modes of one layer."
+        )
+        raise ValueError(msg)
+    cosine = first @ second.T
+    pairs = np.stack(linear_sum_assignment(cosine, maximize=True), axis=1)
+    return pairs, cosine[pairs[:, 0], pairs[:, 1]]
+
+
+def _pooled(contributions: Contributions) -> Float[np.ndarray, "sample feature"]:
+    if len(contributions.values.shape) != 2:
+        msg = (
+            "Contributions must be pooled to axes (sample, feature), got "
+            f"({', '.join(contributions.axes_of('values'))}). Pool them when they are computed."
+        )
+        raise ValueError(msg)
+    return finite_matrix(contributions.values)
+
+
+def _check_held_out(held_out, n_samples):
+    if held_out.shape != (n_samples,) or held_out.all() or not held_out.any():
+        msg = (
+            f"'held_out' must mark some but not all of the {n_samples} samples, got shape "
+            f"{held_out.shape} with {int(held_out.sum())} marked."
+        )
+        raise ValueError(msg)
+
+
+def _spread(values: Float[np.ndarray, "sample feature"]) -> float:
+    spread = float(values.std(dtype=float))
+    if not spread > 0:
+        msg = f"All contributions are {values.flat[0]:.3g}; there is nothing to decompose."
+        raise ValueError(msg)
+    return spread
+
+
+def _by_energy(loadings, dictionary):
+    energy = np.sum(loadings**2, axis=0, dtype=float) * np.sum(dictionary**2, axis=1, dtype=float)
+    return np.argsort(-energy, kind="stable")
+
+
+def _unit_rows(x: Float[np.ndarray, "mode feature"]) -> Float[np.ndarray, "mode feature"]:
+    norm = np.linalg.norm(x, axis=1, keepdims=True)
+    return np.asarray(x) / np.where(norm > 0, norm, 1)

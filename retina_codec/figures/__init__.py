@@ -1,0 +1,26 @@
+"""Pictures of records: one function each, which draws what is there and computes no science."""
+
+from ._contributions import plot_contributions, plot_gap
+from ._effects import plot_effect_summary, plot_effects
+from ._fields import plot_combinations, plot_fields
+from ._modes import plot_dictionary, plot_loadings, plot_mode_cells
+from ._predictions import plot_prediction, plot_scores
+from ._recording import plot_rates, plot_stimulus
+from ._style import style
+
+__all__ = [
+    "plot_combinations",
+    "plot_contributions",
+    "plot_dictionary",
+    "plot_effect_summary",
+    "plot_effects",
+    "plot_fields",
+    "plot_gap",
+    "plot_loadings",
+    "plot_mode_cells",
+    "plot_prediction",
+    "plot_rates",
+    "plot_scores",
+    "plot_stimulus",
+    "style",
+]

@@ -1,0 +1,119 @@
+"""Pictures of modes: what they are made of, when they are active, which cells go with them."""
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+from matplotlib.axes import Axes
+
+from retina_codec.datatypes import Modes
+
+from ._heat_maps import (
+    draw_heat_map,
+    feature_names,
+    feature_order,
+    mark_groups,
+    name_ticks,
+    sign_words,
+)
+from ._samples import Span, rows_of, sample_axis, samples_in
+from ._style import axes_or_new, fitting_scale, height_of, plain, signed_scale
+
+UPRIGHT_ABOVE = 20
+
+
+def plot_dictionary(modes: Modes, *, most: int = 40, ax: Axes | None = None) -> Axes:
+    """Draw the weight of each feature in each mode that is ever active.
+
+    Parameters
+    ----------
+    modes
+        Of one layer.
+    most
+        How many modes to draw, those that are active in most samples; they keep their numbers.
+    ax
+        Where to draw; None makes a new figure.
+    """
+    shown = _shown_modes(modes, most)
+    order = feature_order(np.asarray(modes.channel), np.asarray(modes.sign))
+    channel, sign = np.asarray(modes.channel)[order], np.asarray(modes.sign)[order]
+    weights = np.asarray(modes.dictionary)[np.ix_(shown, order)]
+    ax = axes_or_new(ax, (6.0, height_of(len(shown))))
+    label = modes.label("dictionary")
+    draw_heat_map(ax, weights, scale=fitting_scale(weights), bar_label=label)
+    rotation = 90.0 if len(order) > UPRIGHT_ABOVE else 0.0
+    name_ticks(ax.xaxis, feature_names(channel, sign), rotation=rotation)
+    mark_groups(ax.xaxis, sign_words(sign))
+    _name_modes(ax, modes, shown)
+    ax.set_xlabel("feature (channel and sign)")
+    return ax
+
+
+def plot_loadings(
+    modes: Modes, *, most: int = 40, span_s: Span | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw how much of each mode there is over time.
+
+    Parameters
+    ----------
+    modes
+        Of one layer.
+    most
+        How many modes to draw, those that are active in most samples; they keep their numbers.
+    span_s
+        First and last time drawn; None draws all.
+    ax
+        Where to draw; None makes a new figure.
+    """
+    shown = _shown_modes(modes, most)
+    drawn = samples_in(np.asarray(modes.sample), span_s)
+    x, x_label = sample_axis(np.asarray(modes.sample)[drawn])
+    loadings = rows_of(modes.loadings, drawn)[:, shown].T
+    ax = axes_or_new(ax, (7.2, height_of(len(shown))))
+    label = modes.label("loadings")
+    draw_heat_map(ax, loadings, x=x, scale=fitting_scale(loadings), bar_label=label)
+    _name_modes(ax, modes, shown)
+    ax.set_xlabel(x_label)
+    return ax
+
+
+def plot_mode_cells(correlations: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw how the loading of each mode goes with the rate of each cell, cells by cluster.
+
+    Parameters
+    ----------
+    correlations
+        One row for each cell: columns "cell", "cluster", and one Pearson r for each mode.
+    ax
+        Where to draw; None makes a new figure.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> table = pd.DataFrame({"cell": [0, 1], "cluster": [1, 0], "mode 0": [0.2, -0.1]})
+    >>> plot_mode_cells(table, ax=Figure().subplots()).images[0].get_array().data.tolist()
+    [[-0.1], [0.2]]
+    """
+    ordered = correlations.sort_values("cluster", kind="stable")
+    by_mode = ordered.drop(columns=["cell", "cluster"])
+    values = by_mode.to_numpy(dtype=float)
+    ax = axes_or_new(ax, (5.6, height_of(len(values))))
+    draw_heat_map(ax, values, scale=signed_scale(values), bar_label="Pearson r")
+    names = [plain(name).removeprefix("mode ") for name in by_mode.columns]
+    name_ticks(ax.xaxis, names, rotation=90.0 if len(names) > UPRIGHT_ABOVE else 0.0)
+    name_ticks(ax.yaxis, [plain(cell) for cell in ordered["cell"]])
+    mark_groups(ax.yaxis, [f"cluster {cluster}" for cluster in ordered["cluster"]], rotation=270.0)
+    ax.set(xlabel="mode", ylabel="cell")
+    return ax
+
+
+def _shown_modes(modes: Modes, most: int) -> Int[np.ndarray, " shown"]:
+    firing = np.asarray(modes.firing)
+    active = np.flatnonzero(firing > 0) if (firing > 0).any() else np.arange(len(firing))
+    often = np.argsort(-firing[active], kind="stable")[:most]
+    return np.sort(active[often])
+
+
+def _name_modes(ax: Axes, modes: Modes, shown: Int[np.ndarray, " shown"]) -> None:
+    n_modes = len(np.asarray(modes.firing))
+    name_ticks(ax.yaxis, [str(mode) for mode in shown])
+    ax.set_ylabel("mode" if len(shown) == n_modes else f"mode ({len(shown)} of {n_modes})")

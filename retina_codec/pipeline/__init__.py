@@ -1,0 +1,6 @@
+"""The steps of the analysis in a row: settings, run folder, resuming."""
+
+from ._config import TARGETS, Config
+from ._run import kept_modes, run
+
+__all__ = ["TARGETS", "Config", "kept_modes", "run"]

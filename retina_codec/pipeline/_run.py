@@ -1,0 +1,328 @@
+"""The arrows of the method, one after the other, each kept in the folder of the run."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from torch import nn
+
+from retina_codec import causal, decomposition, receptive_fields
+from retina_codec.contributions import integrated_gradients, named_module
+from retina_codec.datatypes import (
+    Contributions,
+    Fields,
+    Modes,
+    Predictions,
+    Record,
+    Recording,
+)
+from retina_codec.export import load, save
+from retina_codec.networks import (
+    DeepRetina,
+    LinearNonlinear,
+    TrainingSettings,
+    evaluate,
+    load_network,
+    predict,
+    save_network,
+    train,
+    windows_for,
+)
+from retina_codec.recordings import load_recording
+from retina_codec.report import write_report
+from retina_codec.statistics import cell_clusters, pearson
+from retina_codec.stimuli import normalisation
+
+from ._config import Config
+from ._summary import summary_of, write_summary
+
+log = logging.getLogger(__name__)
+
+LN_TRAINING = TrainingSettings(
+    learning_rate=1e-2, batch_size=512, max_epochs=25, patience=5, l1_dense=1e-3
+)
+TRAINING_OUTPUTS = 5000
+
+
+def run(config: Config, out: str | PathLike, *, progress: bool = True) -> dict[str, object]:
+    """Analyse a recording: network, contributions, modes, fields, causal test, summary and page.
+
+    Everything is kept in the folder `out`. A step whose result lies there is not done again, so
+    that an interrupted run goes on where it stopped.
+
+    Parameters
+    ----------
+    config
+        What to do.
+    out
+        Folder of the run; made if there is none.
+    progress
+        Whether to show bars.
+
+    Returns
+    -------
+    dict
+        The summary, as it is written to ``summary.json``.
+
+    Raises
+    ------
+    OSError
+        If the recording cannot be read or the folder not be written.
+    ValueError
+        If the settings, the recording and the network do not fit.
+    """
+    started = time.perf_counter()
+    out = Path(out)
+    recording = load_recording(
+        config.recording, stimulus=config.stimulus, test_frames=config.test_frames
+    )
+    untrained = load_network(config.network) if config.network else deep_retina(config, recording)
+    layers = tuple(config.layers or getattr(untrained, "default_layers", ()))
+    check_fit(untrained, recording, layers)
+    config.keep_in(out)
+    network = untrained
+    if config.network is None:
+        settings = config.training(TrainingSettings())
+        network = fitted(untrained, recording, out / "network", settings, progress)
+    baseline = linear_nonlinear(network, recording, config.seed)
+    settings = config.training(LN_TRAINING)
+    baseline = fitted(baseline, recording, out / "baseline", settings, progress)
+    records = analysis(network, baseline, recording, layers, config, out, progress)
+    summary = summary_of(config, recording, records, seconds=time.perf_counter() - started)
+    write_summary(out / "summary.json", summary)
+    write_report(out / "report.html", summary=summary, recording=recording, **records)
+    return summary
+
+
+def analysis(
+    network: nn.Module,
+    baseline: nn.Module,
+    recording: Recording,
+    layers: tuple[str, ...],
+    config: Config,
+    out: Path,
+    progress: bool,
+) -> dict[str, object]:
+    """Return what the report shows, by the names of its arguments."""
+    predictions = kept(
+        out / "predictions.nc", lambda: evaluate(network, recording, name="deep-retina network")
+    )
+    ln = kept(
+        out / "baseline_predictions.nc", lambda: evaluate(baseline, recording, name="LN model")
+    )
+    samples = windows_for(network, recording.stimulus, frames=recording.splits["test"])
+    explained = kept_contributions(network, recording, samples, layers, config, out, progress)
+    method = clone(decomposition.METHODS[config.method])
+    modes = {
+        layer: kept(
+            out / f"modes_{layer}.nc",
+            lambda record=record: decomposition.decompose(record, method, seed=config.seed),
+        )
+        for layer, record in explained.items()
+    }
+    effects = {
+        layer: kept(
+            out / f"effects_{layer}.nc",
+            lambda record=record: causal.effects(
+                network, samples, record, seed=config.seed, progress=progress
+            ),
+        )
+        for layer, record in modes.items()
+    }
+    return {
+        "predictions": predictions,
+        "baseline": ln,
+        "contributions": explained,
+        "modes": modes,
+        "correlations": {
+            layer: kept_table(out / f"mode_cells_{layer}.csv", record, predictions, config.seed)
+            for layer, record in modes.items()
+        },
+        "fields": kept_fields(network, recording, samples, modes, predictions, config, out),
+        "effects": effects,
+    }
+
+
+def deep_retina(config: Config, recording: Recording) -> DeepRetina:
+    """Return a network that fits the recording: filters of 0.3 times the side of the stimulus."""
+    shape = recording.stimulus.frames.shape[1:]
+    side = max(1, round(0.15 * min(shape) - 0.5)) * 2 + 1
+    return DeepRetina(
+        shape=shape,
+        history=max(1, round(config.history_s * recording.stimulus.frame_rate_hz)),
+        typical_rate_hz=typical_rates(recording),
+        channels=config.channels,
+        kernels=(side,) * len(config.channels),
+        normalisation=normalisation(recording.stimulus, frames=recording.splits["train"]),
+        seed=config.seed,
+    )
+
+
+def linear_nonlinear(network: nn.Module, recording: Recording, seed: int) -> LinearNonlinear:
+    """Return the LN model that sees what the network sees."""
+    return LinearNonlinear(
+        shape=recording.stimulus.frames.shape[1:],
+        history=network.history,
+        typical_rate_hz=typical_rates(recording),
+        normalisation=network.normalisation,
+        seed=seed,
+    )
+
+
+def typical_rates(recording: Recording) -> list[float]:
+    """Mean rate of each cell in the training split; 1 Hz for a cell that never fired."""
+    start, stop = recording.splits["train"]
+    rates = np.asarray(recording.rates[start:stop], dtype=np.float64)
+    seen = np.isfinite(rates)
+    means = np.where(seen, rates, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+    return np.where(means > 0, means, 1.0).tolist()
+
+
+def check_fit(network: nn.Module, recording: Recording, layers: tuple[str, ...]) -> None:
+    """Raise an error before any long work if network, recording and layers do not fit.
+
+    Raises
+    ------
+    ValueError
+        If they do not.
+    """
+    for layer in layers:
+        named_module(network, layer)
+    for split in ("train", "test"):
+        windows_for(network, recording.stimulus, frames=recording.splits[split])
+    n_outputs = predict(network, windows_for(network, recording.stimulus)[:1]).shape[1]
+    n_cells = recording.rates.shape[1]
+    if n_outputs != n_cells:
+        msg = f"The network predicts {n_outputs} cells, the recording has {n_cells}."
+        raise ValueError(msg)
+
+
+def fitted(
+    network: nn.Module,
+    recording: Recording,
+    path: Path,
+    settings: TrainingSettings,
+    progress: bool,
+) -> nn.Module:
+    """Return the network that lies at `path`, or train it and put it there."""
+    if path.exists():
+        log.info("%s: kept from before", path.name)
+        return load_network(path)
+    checkpoint = path.with_name(f"{path.name}_training.safetensors")
+    trained, epochs = train(
+        network, recording, settings=settings, checkpoint=checkpoint, progress=progress
+    )
+    scores = evaluate(trained, recording).scores
+    about = {"recording": recording.source, "epochs": len(epochs), "seed": settings.seed}
+    save_network(trained, path, scores=scores, about=about)
+    checkpoint.unlink(missing_ok=True)
+    return trained
+
+
+def kept(path: Path, make: Callable[[], Record]) -> Record:
+    """Return the record that lies at `path`, or make it and put it there."""
+    if path.exists():
+        log.info("%s: kept from before", path.name)
+        return load(path)
+    record = make()
+    save(record, path)
+    return record
+
+
+def kept_contributions(
+    network, recording, samples, layers, config, out, progress
+) -> dict[str, Contributions]:
+    """Contributions of all layers to the target, all in one pass."""
+    paths = {layer: out / f"contributions_{layer}.nc" for layer in layers}
+    if not all(path.exists() for path in paths.values()):
+        training = windows_for(network, recording.stimulus, frames=recording.splits["train"])
+        every = max(1, len(training) // TRAINING_OUTPUTS)
+        target = config.make_target(predict(network, _Every(training, every)))
+        made = integrated_gradients(
+            network,
+            samples,
+            layers=layers,
+            target=target,
+            n_steps=config.n_steps,
+            progress=progress,
+        )
+        for layer, path in paths.items():
+            save(made[layer], path)
+    return {layer: load(path) for layer, path in paths.items()}
+
+
+class _Every:
+    """Every n-th sample, read in batches."""
+
+    def __init__(self, samples, step: int):
+        self.samples, self.step = samples, step
+
+    def __len__(self) -> int:
+        return len(range(0, len(self.samples), self.step))
+
+    def __getitem__(self, part: slice):
+        return self.samples[part.start * self.step : part.stop * self.step : self.step]
+
+
+def kept_table(path: Path, modes: Modes, predictions: Predictions, seed: int) -> pd.DataFrame:
+    """Pearson r between rates of cells and loadings of modes, and clusters of cells."""
+    if path.exists():
+        return pd.read_csv(path)
+    r = np.nan_to_num(pearson(predictions.predicted, modes.loadings))
+    clusters, _ = cell_clusters(r, seed=seed)
+    table = pd.DataFrame({"cell": np.arange(len(r)), "cluster": clusters})
+    table = pd.concat(
+        [table, pd.DataFrame(r, columns=[f"mode {m}" for m in range(r.shape[1])])], axis=1
+    )
+    partial = path.with_suffix(".partial")
+    table.to_csv(partial, index=False)
+    partial.replace(path)
+    return table
+
+
+def kept_fields(
+    network, recording, samples, modes: dict[str, Modes], predictions, config, out
+) -> dict[str, Fields]:
+    """Spike-triggered averages, and the fields of the combinations of modes of each layer."""
+    r = np.nan_to_num(predictions.scores["pearson_r"].to_numpy(), nan=-1.0)
+    cells = sorted(np.argsort(-r, kind="stable")[: config.n_cells].tolist())
+
+    def average():
+        fields = receptive_fields.spike_triggered_average(recording, history=network.history)
+        return receptive_fields.separate_space_time(fields)
+
+    def of_combinations(record):
+        fields = receptive_fields.fields_of_combinations(
+            network, samples, record, cells=cells, seed=config.seed
+        )
+        return receptive_fields.separate_space_time(fields)
+
+    fields = {"sta": kept(out / "fields_sta.nc", average)}
+    for layer, record in modes.items():
+        path = out / f"fields_combinations_{layer}.nc"
+        fields[f"combinations:{layer}"] = kept(path, lambda record=record: of_combinations(record))
+    return fields
+
+
+def kept_modes(folder: str | PathLike) -> tuple[Config, dict[str, Modes]]:
+    """Return the settings of a finished run and the modes of each layer.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds no finished run.
+    """
+    folder = Path(folder)
+    paths = sorted(folder.glob("modes_*.nc"))
+    if not (folder / "config.json").exists() or not paths:
+        msg = f"{folder} holds no finished run: expected config.json and modes_LAYER.nc in it."
+        raise ValueError(msg)
+    settings = json.loads((folder / "config.json").read_text())
+    modes = [load(path) for path in paths]
+    return Config(**settings), {record.layer: record for record in modes}

@@ -1,0 +1,132 @@
+"""What a run found, in numbers and in sentences."""
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import adjusted_rand_score
+
+from retina_codec.datatypes import Contributions, Effects, Modes, Predictions, Recording
+
+from ._config import Config
+
+PACKAGES = ("retina_codec", "torch", "numpy", "scipy", "scikit-learn", "xarray", "pynwb")
+
+
+def summary_of(
+    config: Config, recording: Recording, records: Mapping[str, Any], *, seconds: float
+) -> dict[str, Any]:
+    """Return findings, numbers and provenance of a run as plain values."""
+    predictions, baseline = records["predictions"], records["baseline"]
+    layers = {layer: layer_summary(layer, recording, records) for layer in records["contributions"]}
+    numbers = {
+        "prediction": prediction_summary(predictions, baseline),
+        "layers": layers,
+        "seconds of this call": round(seconds, 1),
+    }
+    return {
+        "title": f"retina_codec: {Path(config.recording).name}",
+        "findings": findings(numbers, recording),
+        **numbers,
+        "provenance": {
+            "command": f"retina-codec run {config.recording} --out DIR",
+            "versions": {"python": platform.python_version()}
+            | {package: version(package) for package in PACKAGES},
+            "settings": asdict(config),
+            "recording": recording.source,
+        },
+    }
+
+
+def prediction_summary(predictions: Predictions, baseline: Predictions) -> dict[str, Any]:
+    """Mean scores of the network and of the LN model on the test split."""
+    r = float(np.nanmean(predictions.scores["pearson_r"]))
+    ln = float(np.nanmean(baseline.scores["pearson_r"]))
+    numbers = {
+        "samples": len(predictions.sample),
+        "cells": len(predictions.scores),
+        "mean r": round(r, 4),
+        "mean r of the LN model": round(ln, 4),
+        "ratio": round(r / ln, 3) if ln > 0 else None,
+    }
+    if "normalised_r" in predictions.scores:
+        numbers["median normalised r"] = round(
+            float(np.nanmedian(predictions.scores["normalised_r"])), 4
+        )
+    return numbers
+
+
+def layer_summary(layer: str, recording: Recording, records: Mapping[str, Any]) -> dict[str, Any]:
+    """Completeness, modes, clusters and effects of one layer."""
+    modes: Modes = records["modes"][layer]
+    clusters = records["correlations"][layer]["cluster"]
+    numbers = {
+        "target": modes.target,
+        "median relative gap": round(relative_gap(records["contributions"][layer]), 5),
+        "modes alive": len(modes.dictionary),
+        "modes dead": modes.n_dead,
+        "held-out R2": round(modes.r2, 4),
+        "R2 on fitted samples": round(modes.r2_train, 4),
+        "active modes in a sample (mean)": round(float((modes.loadings > 0).sum(1).mean()), 2),
+        "clusters of cells": int(clusters.nunique()),
+        **effect_summary(records["effects"][layer]),
+    }
+    if recording.circuit is not None:
+        score = adjusted_rand_score(recording.cells["cell_type"], clusters)
+        numbers["agreement of clusters with true cell types (adjusted Rand)"] = round(score, 3)
+    return numbers
+
+
+def relative_gap(contributions: Contributions) -> float:
+    """Median over samples of the size of the gap relative to the change of the target."""
+    change = np.abs(contributions.target_value - contributions.baseline_value)
+    return float(np.median(np.abs(contributions.gap) / np.maximum(change, np.finfo(float).tiny)))
+
+
+def effect_summary(effects: Effects) -> dict[str, float]:
+    """Mean over modes and cells of the size of the relative change of rate, and of its controls."""
+    mean = effects.baseline.mean(axis=0)
+    change = np.abs(effects.perturbed.mean(axis=1) - mean) / np.maximum(mean, 1e-9)
+    control = effects.conditions["control"].to_numpy().astype(bool)
+    return {
+        "mean |change of rate| without a mode's channels": round(float(change[~control].mean()), 4),
+        "mean |change of rate| without random channels": round(float(change[control].mean()), 4),
+    }
+
+
+def findings(numbers: Mapping[str, Any], recording: Recording) -> list[str]:
+    """Say the numbers in sentences."""
+    prediction = numbers["prediction"]
+    sentences = [
+        f"On {prediction['samples']} held-out samples the network predicts {prediction['cells']} "
+        f"cells with a mean r of {prediction['mean r']:.3f}, the LN model with "
+        f"{prediction['mean r of the LN model']:.3f}."
+    ]
+    for layer, found in numbers["layers"].items():
+        sentences.append(
+            f"Layer {layer}: {found['modes alive']} modes explain "
+            f"{100 * found['held-out R2']:.0f} % of the variance of the contributions to the "
+            f"{found['target']} on samples held out, with "
+            f"{found['active modes in a sample (mean)']:.1f} modes active in a sample; half of the "
+            f"samples have a gap below {100 * found['median relative gap']:.2g} %."
+        )
+        own = found["mean |change of rate| without a mode's channels"]
+        control = found["mean |change of rate| without random channels"]
+        sentences.append(
+            f"Layer {layer}: without the channels of a mode the mean rate of a cell changes by "
+            f"{100 * own:.0f} % on average, without as many random channels by "
+            f"{100 * control:.0f} %."
+        )
+    return sentences
+
+
+def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
+    """Write the summary as JSON, whole or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(summary, indent=1))
+    partial.replace(path)

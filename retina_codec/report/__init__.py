@@ -1,0 +1,5 @@
+"""The page that a run leaves behind: one HTML file that needs nothing else."""
+
+from ._page import write_report
+
+__all__ = ["write_report"]

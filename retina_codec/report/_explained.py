@@ -1,0 +1,146 @@
+"""Sections on contributions and on the modes that they are made of."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from retina_codec.datatypes import Contributions, Modes
+from retina_codec.figures import (
+    plot_contributions,
+    plot_dictionary,
+    plot_gap,
+    plot_loadings,
+    plot_mode_cells,
+)
+
+from ._picture import Picture, height_of, picture
+from ._section import Part, Section, shown
+from ._spans import contribution_span, mode_span, span_words
+
+MOST_MODES = 40
+
+
+def contribution_section(contributions: Mapping[str, Contributions]) -> Section:
+    """Contributions over time for each layer, and what they miss."""
+    lead = (
+        "The contribution of a feature is the share of the target's change, from the baseline to "
+        "the stimulus, that went through one channel: promoting (+) or suppressing (−) it, summed "
+        "over space. Contributions and gap add up to that change."
+    )
+    layers = [
+        Part(title=f"Layer {layer}", pictures=(_contributions_picture(layer, record),))
+        for layer, record in contributions.items()
+    ]
+    if contributions:
+        layers.append(Part(title="Completeness gap", pictures=(_gap_picture(contributions),)))
+    return Section(name="contributions", title="Contributions", lead=lead, parts=tuple(layers))
+
+
+def mode_section(modes: Mapping[str, Modes], contributions: Mapping[str, Contributions]) -> Section:
+    """Show what the modes of each layer are made of, and when they are active."""
+    lead = (
+        "A mode is a sparse motif of features that occur together; its loading says how much of it "
+        "there is in a sample. Modes are shown if they are ever active."
+    )
+    parts = tuple(
+        Part(
+            title=f"Layer {layer}",
+            pictures=(
+                _dictionary_picture(layer, record),
+                _loadings_picture(layer, record, contributions.get(layer)),
+            ),
+        )
+        for layer, record in modes.items()
+    )
+    return Section(name="modes", title="Modes", lead=lead, parts=parts)
+
+
+def correlation_section(correlations: Mapping[str, pd.DataFrame]) -> Section:
+    """Which cells go with which modes."""
+    lead = (
+        "How the loading of each mode goes with the rate of each cell over time. Cells that share "
+        "modes are put into one cluster. This is a correlation; what a mode does is tested under "
+        "Effects."
+    )
+    parts = tuple(
+        Part(title=f"Layer {layer}", pictures=(_mode_cells_picture(layer, table),))
+        for layer, table in correlations.items()
+    )
+    return Section(name="mode-cells", title="Modes and cells", lead=lead, parts=parts)
+
+
+def _contributions_picture(layer: str, record: Contributions) -> Picture:
+    span, n_features = contribution_span(record), len(record.channel)
+    return picture(
+        lambda figure: plot_contributions(record, span_s=span, ax=figure.subplots()),
+        size=(7.6, height_of(n_features)),
+        caption=(
+            f"Contributions of layer {layer} to the target {record.target!r}, in units of the "
+            f"target ({record.method}): n = {n_features} features, "
+            f"{span_words(span, np.asarray(record.sample))}, around the largest change of the "
+            "target. Red promotes, blue suppresses."
+        ),
+        alt=f"Heat map of contributions of layer {layer}, {n_features} features by time.",
+    )
+
+
+def _gap_picture(contributions: Mapping[str, Contributions]) -> Picture:
+    return picture(
+        lambda figure: plot_gap(contributions, ax=figure.subplots()),
+        size=(6.4, 0.8 + 0.36 * len(contributions)),
+        caption=(
+            "Completeness gap relative to the change of the target (no unit), for each layer. "
+            "Bars hold half of the n samples, lines 90 %; the mark is the median. Samples in "
+            "which the target did not change are left out."
+        ),
+        alt=f"Spread of the relative completeness gap of {len(contributions)} layers.",
+    )
+
+
+def _dictionary_picture(layer: str, record: Modes) -> Picture:
+    n_modes, n_features = record.dictionary.shape
+    return picture(
+        lambda figure: plot_dictionary(record, most=MOST_MODES, ax=figure.subplots()),
+        size=(6.8, _height(record)),
+        caption=(
+            f"Dictionary of layer {layer} ({record.method}, seed {record.seed}): weight in a.u. of "
+            f"each of n = {n_features} features in each mode. {n_modes} of "
+            f"{n_modes + record.n_dead} modes are alive; R² is {shown(round(record.r2, 2))} on "
+            f"{int(np.asarray(record.held_out).sum())} samples held out and "
+            f"{shown(round(record.r2_train, 2))} on those fitted."
+        ),
+        alt=f"Heat map of the dictionary of layer {layer}, modes by features.",
+    )
+
+
+def _loadings_picture(layer: str, record: Modes, contributions: Contributions | None) -> Picture:
+    span = mode_span(record, contributions)
+    return picture(
+        lambda figure: plot_loadings(record, most=MOST_MODES, span_s=span, ax=figure.subplots()),
+        size=(7.6, _height(record)),
+        caption=(
+            f"Loadings in a.u. of the modes of layer {layer} over time: "
+            f"{span_words(span, np.asarray(record.sample))}."
+        ),
+        alt=f"Heat map of the loadings of layer {layer}, modes by time.",
+    )
+
+
+def _mode_cells_picture(layer: str, table: pd.DataFrame) -> Picture:
+    n_modes, n_clusters = table.shape[1] - 2, table["cluster"].nunique()
+    return picture(
+        lambda figure: plot_mode_cells(table, ax=figure.subplots()),
+        size=(6.8, height_of(len(table))),
+        caption=(
+            f"Pearson r (no unit) between the loading of each mode of layer {layer} and the rate "
+            f"of each cell: n = {len(table)} cells in {n_clusters} clusters, {n_modes} modes. "
+            "Lines separate clusters."
+        ),
+        alt=f"Heat map of correlations of layer {layer}, cells by modes, cells in clusters.",
+    )
+
+
+def _height(record: Modes) -> float:
+    n_shown = min(int((np.asarray(record.firing) > 0).sum()), MOST_MODES)
+    return height_of(n_shown)

@@ -1,0 +1,109 @@
+"""Put the sections into the template and write the page."""
+
+from collections.abc import Mapping
+from os import PathLike, getpid, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from retina_codec.datatypes import Contributions, Effects, Fields, Modes, Predictions, Recording
+from retina_codec.figures import style
+
+from ._explained import contribution_section, correlation_section, mode_section
+from ._measured import prediction_section, recording_section
+from ._section import first_rows, heading, is_grid, listed, shown
+from ._tested import effect_section, field_section
+
+NOT_IN_TABLES = ("title", "findings", "provenance")
+
+
+def write_report(
+    path: str | PathLike,
+    *,
+    summary: dict[str, Any],
+    recording: Recording,
+    predictions: Predictions,
+    baseline: Predictions | None,
+    contributions: Mapping[str, Contributions],
+    modes: Mapping[str, Modes],
+    correlations: Mapping[str, pd.DataFrame],
+    fields: Mapping[str, Fields],
+    effects: Mapping[str, Effects],
+) -> Path:
+    """Write one HTML file that shows a whole analysis and needs no other file and no network.
+
+    The file appears under its name only when it is complete.
+
+    Parameters
+    ----------
+    path
+        Where to write; an older page there is replaced.
+    summary
+        Plain values, possibly nested. "findings" is a list of sentences, "provenance" holds
+        versions, settings, seeds and the command; "title" names the page. All else becomes tables.
+    recording, predictions
+        What was measured, and what the network says.
+    baseline
+        Predictions of a simpler model; None if there is none.
+    contributions, modes, correlations, effects
+        One for each layer. Correlations have the columns "cell", "cluster", "mode 0", ...
+    fields
+        "sta" (one for each cell), "modes", and "combinations:<layer>"; all separated into space
+        and time.
+
+    Returns
+    -------
+    Path
+        Of the page.
+    """
+    path = Path(path)
+    with style():
+        sections = [
+            recording_section(recording),
+            prediction_section(predictions, baseline),
+            contribution_section(contributions),
+            mode_section(modes, contributions),
+            correlation_section(correlations),
+            field_section(fields),
+            effect_section(effects),
+        ]
+    page = _template().render(
+        title=summary.get("title", "Analysis of a retina recording"),
+        findings=summary.get("findings", []),
+        tables={key: value for key, value in summary.items() if key not in NOT_IN_TABLES},
+        provenance=summary.get("provenance", {}),
+        sections=sections,
+    )
+    _write_whole(path, page)
+    return path
+
+
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("retina_codec", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "shown": shown,
+        "heading": heading,
+        "listed": listed,
+        "first_rows": first_rows,
+    }
+    environment.tests["grid"] = is_grid
+    return environment.get_template("page.html")
+
+
+def _write_whole(path: Path, page: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{getpid()}.{uuid4().hex}")
+    try:
+        unfinished.write_text(page, encoding="utf-8")
+        replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

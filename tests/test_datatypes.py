@@ -1,0 +1,129 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from retina_codec.datatypes import RECORDS, Contributions, Fields, Recording, Stimulus
+
+
+def movie(n_frames=30, **changes):
+    frames = np.random.default_rng(0).normal(size=(n_frames, 4, 5))
+    return Stimulus(**{"frames": frames, "frame_rate_hz": 100.0, **changes})
+
+
+def recording(**changes):
+    given = {
+        "stimulus": movie(),
+        "rates": np.ones((30, 2)),
+        "cells": pd.DataFrame({"depth": [1.5, 2.0], "kind": ["ON", "OFF"], "good": [True, False]}),
+        "splits": {"train": (0, 20), "test": (20, 30)},
+        "spike_times": (np.arange(3.0), np.zeros(0)),
+        "repeats": np.zeros((4, 10, 2)),
+    }
+    return Recording(**{**given, **changes})
+
+
+def contributions(**changes):
+    given = {
+        "values": np.ones((6, 4)),
+        "sample": np.arange(6.0),
+        "target_value": np.ones(6),
+        "baseline_value": np.zeros(6),
+        "gap": np.zeros(6),
+        "channel": np.array([0, 1, 0, 1]),
+        "sign": np.array([1, 1, -1, -1]),
+        "layer": "relu1",
+        "target": "cell 0",
+        "method": "test",
+    }
+    return Contributions(**{**given, **changes})
+
+
+def test_axis_lengths_must_agree(as_user):
+    with pytest.raises(ValueError, match="axis 'sample' is 6 in 'values' but 5 in 'gap'"):
+        contributions(gap=np.zeros(5))
+
+
+def test_rates_and_frames_must_agree(as_user):
+    with pytest.raises(ValueError, match="'time' is 30 in 'stimulus.frames' but 29 in 'rates'"):
+        recording(rates=np.ones((29, 2)))
+
+
+def test_number_of_axes_is_told(as_user):
+    with pytest.raises(ValueError, match=r"'frames' must have axes \(time, y, x\), got .*\(3, 3\)"):
+        Stimulus(frames=np.zeros((3, 3)), frame_rate_hz=1.0)
+
+
+def test_kind_of_numbers_is_told(as_user):
+    with pytest.raises(ValueError, match="'frames' must hold numbers like int64, got complex128"):
+        Stimulus(frames=np.zeros((3, 3, 3), dtype=complex), frame_rate_hz=1.0)
+
+
+def test_array_is_expected(as_user):
+    with pytest.raises(ValueError, match="'gap' must be an array .* got list"):
+        contributions(gap=[0.0] * 6)
+
+
+def test_nan_in_frames_is_named():
+    frames = np.zeros((5, 2, 2))
+    frames[3, 0, 1] = np.nan
+    with pytest.raises(ValueError, match="frame 3 holds NaN"):
+        Stimulus(frames=frames, frame_rate_hz=1.0)
+
+
+@pytest.mark.parametrize("split", [(10, 10), (-1, 5), (0, 31)])
+def test_splits_lie_inside(split):
+    with pytest.raises(ValueError, match="split 'train' is"):
+        recording(splits={"train": split}, repeats=None)
+
+
+def test_repeats_fit_the_test_split():
+    with pytest.raises(ValueError, match="'test' has 10 frames, but 'repeats' has 9"):
+        recording(repeats=np.zeros((4, 9, 2)))
+
+
+def test_records_are_frozen():
+    with pytest.raises(AttributeError):
+        movie().frame_rate_hz = 3.0
+
+
+def test_axes_give_dimensions_and_labels():
+    record = contributions()
+    assert record.axes()["values"][0] == ("sample", "feature")
+    assert record.to_xarray()["values"].dims == ("sample", "feature")
+    assert record.label("values") == "contribution (units of the target)"
+    assert contributions(values=np.ones((6, 4, 2, 2))).axes_of("values") == (
+        "sample",
+        "feature",
+        "y",
+        "x",
+    )
+
+
+def test_xarray_and_back_keeps_all():
+    before = recording()
+    after = Recording.from_xarray(before.to_xarray())
+    np.testing.assert_array_equal(after.stimulus.frames, before.stimulus.frames)
+    np.testing.assert_array_equal(after.repeats, before.repeats)
+    assert [list(times) for times in after.spike_times] == [[0.0, 1.0, 2.0], []]
+    assert {name: tuple(split) for name, split in after.splits.items()} == before.splits
+    assert after.cells.columns.tolist() == ["depth", "kind", "good"]
+    assert after.cells["good"].tolist() == [True, False]
+    assert after.circuit is None
+
+
+def test_wrong_dataset_is_refused():
+    with pytest.raises(ValueError, match="Expected a dataset with a Recording, got Stimulus"):
+        Recording.from_xarray(movie().to_xarray())
+    with pytest.raises(ValueError, match="lacks frames"):
+        Stimulus.from_xarray(movie().to_xarray().drop_vars("frames"))
+
+
+def test_lag_times_are_before_the_response():
+    fields = Fields(
+        values=np.zeros((1, 4, 2, 2)), items=pd.DataFrame({"cell": [0]}), frame_rate_hz=100.0
+    )
+    np.testing.assert_allclose(fields.lag_s, [-0.04, -0.03, -0.02, -0.01])
+
+
+def test_all_records_are_listed():
+    assert len(RECORDS) == 7

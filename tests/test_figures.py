@@ -1,0 +1,492 @@
+"""Each picture shows the numbers of its record, names its axes, and leaves nothing behind."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from retina_codec import figures
+from retina_codec.datatypes import (
+    Contributions,
+    Effects,
+    Fields,
+    Modes,
+    Predictions,
+    Recording,
+    Stimulus,
+)
+
+
+def make_records(*, n_samples=60, n_cells=4, n_modes=3, n_channels=3, size=6, n_lags=5, seed=0):
+    """Records of one small made-up analysis: a few sparse modes that drive the cells."""
+    rng = np.random.default_rng(seed)
+    sample = 1.0 + np.arange(n_samples) / 100
+    loadings = np.maximum(rng.normal(size=(n_samples, n_modes)) - 0.8, 0)
+    loadings = np.stack([np.convolve(x, np.hanning(13) / 4, mode="same") for x in loadings.T], 1)
+    dictionary = np.maximum(rng.normal(size=(n_modes, 2 * n_channels)) - 0.4, 0)
+    channel = np.tile(np.arange(n_channels), 2)
+    sign = np.repeat([-1, 1], n_channels)
+    values = (loadings @ dictionary + 0.02 * rng.random((n_samples, 2 * n_channels))) * sign
+    tuning = np.maximum(rng.normal(size=(n_modes, n_cells)), 0)
+    rates = 60 * loadings @ tuning / n_modes
+    recorded = rng.poisson(np.maximum(rates, 0)).astype(float)
+    recorded[: n_samples // 5, 1] = np.nan
+    frames = np.stack([rng.normal(size=(size, size)).cumsum(0).cumsum(1) for _ in range(n_samples)])
+    stimulus = Stimulus(frames=frames, frame_rate_hz=100.0, pixel_um=50.0, start_s=1.0)
+    return SimpleNamespace(
+        stimulus=stimulus,
+        recording=Recording(
+            stimulus=stimulus,
+            rates=recorded,
+            cells=pd.DataFrame({"name": [f"unit {i}" for i in range(n_cells)]}),
+            splits={"train": (0, n_samples // 2), "test": (n_samples // 2, n_samples)},
+            source="made up",
+        ),
+        predictions=_predictions(
+            recorded, rates, sample, "network", r=np.linspace(0.6, 0.8, n_cells)
+        ),
+        baseline=_predictions(
+            recorded, 0.5 * rates + 3, sample, "LN", r=np.linspace(0.3, 0.6, n_cells)
+        ),
+        contributions=Contributions(
+            values=values,
+            sample=sample,
+            target_value=values.sum(1) + 0.01 * rng.normal(size=n_samples) + 1,
+            baseline_value=np.ones(n_samples),
+            gap=0.01 * rng.normal(size=n_samples),
+            channel=channel,
+            sign=sign,
+            layer="conv1",
+            target="population_sum",
+            method="integrated gradients",
+        ),
+        modes=Modes(
+            dictionary=dictionary,
+            loadings=loadings,
+            sample=sample,
+            held_out=np.arange(n_samples) % 5 == 0,
+            channel=channel,
+            sign=sign,
+            offset=np.zeros(2 * n_channels),
+            firing=(loadings > 0).sum(0),
+            r2=0.91,
+            r2_train=0.93,
+            scale=1.0,
+            n_dead=0,
+            layer="conv1",
+            target="population_sum",
+            method="SparseAutoencoder",
+            seed=0,
+        ),
+        correlations=_correlations(loadings, rates),
+        fields=_fields(rng, n_cells, size, n_lags),
+        combinations=_combinations(rng, n_cells, size, n_lags),
+        effects=_effects(rng, np.maximum(rates, 0) + 1, sample, n_modes),
+    )
+
+
+def _predictions(recorded, predicted, sample, network, *, r):
+    return Predictions(
+        recorded=recorded,
+        predicted=predicted,
+        sample=sample,
+        scores=pd.DataFrame({"pearson_r": r}),
+        network=network,
+    )
+
+
+def _correlations(loadings, rates):
+    n_cells, n_modes = rates.shape[1], loadings.shape[1]
+    r = np.corrcoef(rates.T, loadings.T)[:n_cells, n_cells:]
+    table = {f"mode {mode}": r[:, mode] for mode in range(n_modes)}
+    return pd.DataFrame({"cell": range(n_cells), "cluster": np.arange(n_cells) % 3, **table})
+
+
+def _fields(rng, n_items, size, n_lags, **items):
+    y, x = np.mgrid[:size, :size]
+    centre = rng.uniform(0.3, 0.7, (n_items, 2)) * size
+    squares = [(x - cx) ** 2 + (y - cy) ** 2 for cx, cy in centre]
+    space = [np.exp(-d / 0.02 / size**2) - 0.3 * np.exp(-d / 0.1 / size**2) for d in squares]
+    space = np.array([s / np.linalg.norm(s) for s in space])
+    space *= rng.choice([-1, 1], n_items)[:, None, None]
+    time = np.linspace(-1, 0, n_lags)
+    course = np.tile(np.sin(-5 * time) * np.exp(4 * time), (n_items, 1))
+    values = course[:, :, None, None] * space[:, None] + 0.02 * rng.normal(
+        size=(n_items, n_lags, size, size)
+    )
+    return Fields(
+        values=values,
+        items=pd.DataFrame({"cell": range(n_items), **items}),
+        frame_rate_hz=100.0,
+        space=space,
+        time_course=course,
+        pixel_um=50.0,
+        unit="Hz",
+    )
+
+
+def _combinations(rng, n_cells, size, n_lags):
+    names = ["none", "2", "0, 2", "0, 1, 2"]
+    pairs = [(name, cell) for name in names for cell in range(n_cells)]
+    fields = _fields(rng, len(pairs), size, n_lags)
+    items = pd.DataFrame(pairs, columns=["combination", "cell"])
+    items["n_samples"] = [40 - 9 * names.index(name) for name, _ in pairs]
+    space = fields.space.copy()
+    space[-1] = np.nan
+    items.loc[len(items) - 1, "n_samples"] = 0
+    return replace(fields, items=items, space=space)
+
+
+def _effects(rng, rates, sample, n_modes):
+    rows = [
+        {
+            "kind": kind,
+            "control": control,
+            "mode": mode,
+            "channels": "0, 1",
+            "n_channels": 2,
+            "draw": d,
+        }
+        for kind in ("ablated", "preserved")
+        for mode in range(n_modes)
+        for control, n_draws in ((0, 1), (1, 4))
+        for d in range(n_draws)
+    ]
+    kept = [1 + (0.15 if row["control"] else 0.5) * rng.normal(size=rates.shape[1]) for row in rows]
+    return Effects(
+        baseline=rates,
+        perturbed=np.stack([rates * factor for factor in kept]),
+        conditions=pd.DataFrame(rows),
+        sample=sample,
+        layer="conv1",
+    )
+
+
+RECORDS = make_records()
+DRAWN = {
+    "plot_stimulus": lambda **where: figures.plot_stimulus(RECORDS.stimulus, n_frames=4, **where),
+    "plot_rates": lambda **where: figures.plot_rates(RECORDS.recording, **where),
+    "plot_prediction": lambda **where: figures.plot_prediction(
+        RECORDS.predictions, cell=2, baseline=RECORDS.baseline, **where
+    ),
+    "plot_scores": lambda **where: figures.plot_scores(
+        RECORDS.predictions, RECORDS.baseline, **where
+    ),
+    "plot_contributions": lambda **where: figures.plot_contributions(
+        RECORDS.contributions, **where
+    ),
+    "plot_gap": lambda **where: figures.plot_gap(
+        {"conv0": RECORDS.contributions, "conv1": RECORDS.contributions}, **where
+    ),
+    "plot_dictionary": lambda **where: figures.plot_dictionary(RECORDS.modes, **where),
+    "plot_loadings": lambda **where: figures.plot_loadings(RECORDS.modes, **where),
+    "plot_mode_cells": lambda **where: figures.plot_mode_cells(RECORDS.correlations, **where),
+    "plot_fields": lambda **where: figures.plot_fields(RECORDS.fields, **where),
+    "plot_combinations": lambda **where: figures.plot_combinations(RECORDS.combinations, **where),
+    "plot_effects": lambda **where: figures.plot_effects(RECORDS.effects, **where),
+    "plot_effect_summary": lambda **where: figures.plot_effect_summary(RECORDS.effects, **where),
+}
+GRIDS = {"plot_fields", "plot_combinations", "plot_effects"}
+UNITS = {
+    "plot_stimulus": ["time (s)", "y (µm)"],
+    "plot_rates": ["time (s)", "firing rate (Hz)"],
+    "plot_prediction": ["time (s)", "firing rate (Hz)"],
+    "plot_contributions": ["time (s)", "contribution (units of the target)"],
+    "plot_loadings": ["time (s)", "loading (a.u.)"],
+    "plot_mode_cells": ["Pearson r"],
+    "plot_fields": ["x (µm)", "y (µm)", "lag (ms)", "time course (Hz)"],
+    "plot_combinations": ["spatial map (300 × 300 µm), one colour scale for each cell"],
+    "plot_effects": ["change of the mean rate (%)"],
+    "plot_effect_summary": ["mean |change| of\nthe mean rate (%)"],
+}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left():
+    yield
+    plt.close("all")
+
+
+def labels(figure):
+    axes = [text for ax in figure.axes for text in (ax.get_xlabel(), ax.get_ylabel())]
+    return {*axes, figure.get_supxlabel(), figure.get_supylabel()} - {""}
+
+
+def image(ax):
+    return np.asarray(ax.images[0].get_array())
+
+
+def test_every_picture_is_drawn_here():
+    assert set(DRAWN) == {name for name in figures.__all__ if name.startswith("plot_")}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_draws_where_it_is_told(name, monkeypatch):
+    for forbidden in ("show", "savefig", "figure", "subplots"):
+        monkeypatch.setattr(plt, forbidden, lambda *_, **__: pytest.fail("must not be called"))
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    if name in GRIDS:
+        axes = DRAWN[name](figure=figure)
+        assert all(ax.figure is figure for ax in axes.flat)
+    else:
+        ax = figure.subplots()
+        assert DRAWN[name](ax=ax) is ax
+    figure.draw_without_rendering()
+    assert set(UNITS.get(name, [])) <= labels(figure)
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_makes_one_figure_and_leaves_settings_alone(name):
+    before = dict(plt.rcParams)
+    drawn = DRAWN[name]()
+    axes = np.ravel(drawn)
+    assert len(plt.get_fignums()) == 1
+    assert len(labels(axes[0].figure)) >= 2
+    assert dict(plt.rcParams) == before
+
+
+def test_style_is_undone():
+    before = dict(plt.rcParams)
+    with figures.style():
+        assert plt.rcParams["font.size"] == 8
+    assert dict(plt.rcParams) == before
+
+
+def test_stimulus_reads_only_what_it_draws():
+    class Lazy:
+        shape, dtype, read = (10_000, 4, 4), np.dtype("float32"), []
+
+        def __getitem__(self, key):
+            self.read.append(key)
+            return np.ones((len(range(*key.indices(10_000))), 4, 4), "float32")
+
+    lazy = Lazy()
+    stimulus = Stimulus(frames=lazy, frame_rate_hz=50.0)
+    ax = figures.plot_stimulus(
+        stimulus, first_frame=100, n_frames=3, step=5, ax=Figure().subplots()
+    )
+    assert lazy.read == [slice(100, 111, 5)]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["2.00", "2.10", "2.20"]
+    assert ax.get_ylabel() == "y (pixel)"
+
+
+def test_stimulus_beyond_the_end():
+    with pytest.raises(ValueError, match="has 60 frames; 'first_frame' is 70"):
+        figures.plot_stimulus(RECORDS.stimulus, first_frame=70, ax=Figure().subplots())
+
+
+def test_frames_are_those_of_the_stimulus():
+    ax = figures.plot_stimulus(RECORDS.stimulus, first_frame=3, n_frames=2, ax=Figure().subplots())
+    assert [np.asarray(i.get_array()).tolist() for i in ax.images] == [
+        RECORDS.stimulus.frames[i].tolist() for i in (3, 4)
+    ]
+
+
+def test_rates_are_those_of_the_recording_and_missing_ones_are_named():
+    ax = figures.plot_rates(RECORDS.recording, span_s=(1.05, 1.2), ax=Figure().subplots())
+    np.testing.assert_array_equal(image(ax), RECORDS.recording.rates[5:21].T)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["not observed"]
+    np.testing.assert_allclose(ax.get_xlim(), (1.045, 1.205))
+
+
+def test_span_without_samples_says_what_there_is():
+    with pytest.raises(ValueError, match="No sample between 7 and 8; they go from 1 to 1.59"):
+        figures.plot_rates(RECORDS.recording, span_s=(7, 8), ax=Figure().subplots())
+
+
+def test_prediction_shows_the_cell_and_its_r():
+    ax = DRAWN["plot_prediction"](ax=Figure().subplots())
+    baseline, network = ax.get_lines()
+    np.testing.assert_array_equal(network.get_ydata(), RECORDS.predictions.predicted[:, 2])
+    np.testing.assert_array_equal(baseline.get_ydata(), RECORDS.baseline.predicted[:, 2])
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["recorded", "LN, r = 0.50", "network, r = 0.73"]
+
+
+def test_scores_with_and_without_baseline():
+    both = DRAWN["plot_scores"](ax=Figure().subplots())
+    texts = [text.get_text() for text in both.get_legend().get_texts()]
+    assert texts == ["LN, mean r = 0.45", "network, mean r = 0.70"]
+    alone = figures.plot_scores(RECORDS.predictions, ax=Figure().subplots())
+    np.testing.assert_array_equal(
+        alone.get_lines()[0].get_ydata(), RECORDS.predictions.scores["pearson_r"]
+    )
+
+
+def test_contributions_put_suppressing_features_first():
+    ax = DRAWN["plot_contributions"](ax=Figure().subplots())
+    np.testing.assert_array_equal(image(ax), RECORDS.contributions.values.T)
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    assert names == ["0 −", "1 −", "2 −", "0 +", "1 +", "2 +"]
+    shuffled = [5, 0, 3, 1, 4, 2]
+    record = replace(
+        RECORDS.contributions,
+        values=RECORDS.contributions.values[:, shuffled],
+        channel=RECORDS.contributions.channel[shuffled],
+        sign=RECORDS.contributions.sign[shuffled],
+    )
+    same = figures.plot_contributions(record, ax=Figure().subplots())
+    np.testing.assert_array_equal(image(same), image(ax))
+
+
+def test_contributions_must_be_pooled():
+    record = replace(RECORDS.contributions, values=np.zeros((60, 6, 2, 2)))
+    with pytest.raises(ValueError, match=r"got \(sample, feature, y, x\)"):
+        figures.plot_contributions(record, ax=Figure().subplots())
+
+
+@pytest.mark.parametrize(
+    ("sample", "label"),
+    [
+        (np.arange(60), "sample"),
+        (np.arange(60) ** 2 / 100, "sample (not evenly spaced in time)"),
+    ],
+)
+def test_samples_that_are_no_even_times_are_numbered(sample, label):
+    record = replace(RECORDS.contributions, sample=sample)
+    ax = figures.plot_contributions(record, ax=Figure().subplots())
+    assert ax.get_xlabel() == label
+    assert ax.get_xlim() == (-0.5, 59.5)
+
+
+def test_gap_survives_zeros():
+    unchanged = RECORDS.contributions.target_value.copy()
+    unchanged[:10] = 1.0
+    record = replace(RECORDS.contributions, target_value=unchanged, gap=np.zeros(60))
+    constant = replace(record, target_value=np.ones(60))
+    ax = figures.plot_gap({"some": record, "none": constant}, ax=Figure().subplots())
+    ax.figure.draw_without_rendering()
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    assert names == ["some (n = 50)", "none (n = 0)"]
+
+
+def test_gap_is_relative_to_the_change():
+    record = replace(RECORDS.contributions, target_value=np.full(60, 3.0), gap=np.full(60, -0.02))
+    ax = figures.plot_gap({"conv1": record}, ax=Figure().subplots())
+    assert [line.get_xdata().tolist() for line in ax.get_lines()] == [[pytest.approx(0.01)]]
+
+
+def test_dictionary_and_loadings_leave_dead_modes_out_but_keep_numbers():
+    record = replace(RECORDS.modes, firing=np.array([4, 0, 9]))
+    ax = figures.plot_dictionary(record, ax=Figure().subplots())
+    np.testing.assert_array_equal(image(ax), record.dictionary[[0, 2]])
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["0", "2"]
+    assert ax.get_ylabel() == "mode (2 of 3)"
+    ax = figures.plot_loadings(record, most=1, ax=Figure().subplots())
+    np.testing.assert_array_equal(image(ax), record.loadings[:, [2]].T)
+
+
+def test_signed_loadings_are_centred_on_zero():
+    record = replace(RECORDS.modes, loadings=RECORDS.modes.loadings - 0.3)
+    low, high = figures.plot_loadings(record, ax=Figure().subplots()).images[0].get_clim()
+    assert low == -high
+    assert figures.plot_loadings(RECORDS.modes, ax=Figure().subplots()).images[0].get_clim()[0] == 0
+
+
+def test_mode_cells_are_sorted_by_cluster():
+    ax = DRAWN["plot_mode_cells"](ax=Figure().subplots())
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    assert names == ["0", "3", "1", "2"]
+    expected = RECORDS.correlations.filter(like="mode").to_numpy()[[0, 3, 1, 2]]
+    np.testing.assert_array_equal(image(ax), expected)
+    assert len(ax.get_lines()) == 2
+
+
+def test_fields_show_map_and_time_course():
+    axes = figures.plot_fields(RECORDS.fields, items=[3, 1], figure=Figure())
+    assert axes.shape == (2, 2)
+    for (left, right), item in zip(axes, (3, 1), strict=True):
+        np.testing.assert_array_equal(image(left), RECORDS.fields.space[item])
+        line = right.get_lines()[-1]
+        np.testing.assert_allclose(line.get_xdata(), [-50, -40, -30, -20, -10])
+        np.testing.assert_array_equal(line.get_ydata(), RECORDS.fields.time_course[item])
+    assert [ax.get_title(loc="left") for ax in axes[:, 0]] == ["cell 3", "cell 1"]
+
+
+def test_fields_need_separation():
+    record = replace(RECORDS.fields, space=None)
+    with pytest.raises(ValueError, match="call separate_space_time first"):
+        figures.plot_fields(record, figure=Figure())
+
+
+def test_combinations_come_by_frequency_with_blanks():
+    axes = figures.plot_combinations(RECORDS.combinations, cells=[1, 3], figure=Figure())
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["none", "2", "0, 2", "0, 1, 2"]
+    np.testing.assert_array_equal(image(axes[1, 0]), RECORDS.combinations.space[5])
+    assert axes[1, 0].get_title() == "n = 31"
+    assert len(axes[3, 1].images) == 0
+    column = [ax.images[0].get_clim() for ax in axes[:, 0]]
+    assert len(set(column)) == 1
+
+
+def test_combinations_of_cells_that_lack_some():
+    items = RECORDS.combinations.items
+    kept = ((items["cell"] != 2) | (items["combination"] == "none")).to_numpy()
+    record = replace(
+        RECORDS.combinations,
+        values=RECORDS.combinations.values[kept],
+        items=items[kept],
+        space=RECORDS.combinations.space[kept],
+        time_course=RECORDS.combinations.time_course[kept],
+    )
+    axes = figures.plot_combinations(record, most=3, figure=Figure())
+    assert axes.shape == (3, 4)
+    assert [len(ax.images) for ax in axes[:, 2]] == [1, 0, 0]
+
+
+@pytest.mark.parametrize("kind", ["ablated", "preserved"])
+def test_effects_are_relative_changes_of_the_mean(kind):
+    effects = RECORDS.effects
+    table = effects.conditions
+    own, control = figures.plot_effects(effects, kind=kind, figure=Figure())
+    for mode in range(3):
+        rows = table.index[(table["kind"] == kind) & (table["mode"] == mode)]
+        change = 100 * (effects.perturbed[rows].mean(1) / effects.baseline.mean(0) - 1)
+        np.testing.assert_allclose(image(own)[mode], change[0])
+        np.testing.assert_allclose(image(control)[mode], change[1:].mean(0))
+
+
+def test_effects_of_silent_cells_are_missing_not_infinite():
+    silent = RECORDS.effects.baseline.copy()
+    silent[:, 1] = 0.0
+    record = replace(RECORDS.effects, baseline=silent)
+    own, _ = figures.plot_effects(record, figure=Figure())
+    assert np.isnan(image(own)[:, 1]).all()
+    ax = figures.plot_effect_summary(record, ax=Figure().subplots())
+    assert np.isfinite(ax.get_lines()[-1].get_ydata()).all()
+
+
+def test_effect_summary_averages_over_cells():
+    effects, table = RECORDS.effects, RECORDS.effects.conditions
+    ax = DRAWN["plot_effect_summary"](ax=Figure().subplots())
+    controls, modes = ax.get_lines()
+    rows = table.index[(table["kind"] == "ablated") & (table["control"] == 0)]
+    change = 100 * (effects.perturbed[rows].mean(1) / effects.baseline.mean(0) - 1)
+    np.testing.assert_allclose(modes.get_ydata(), np.abs(change).mean(1))
+    assert len(controls.get_ydata()) == 12
+
+
+def test_effects_without_controls_or_of_unknown_kind():
+    own = (RECORDS.effects.conditions["control"] == 0).to_numpy()
+    record = replace(
+        RECORDS.effects,
+        perturbed=RECORDS.effects.perturbed[own],
+        conditions=RECORDS.effects.conditions[own],
+    )
+    _, control = figures.plot_effects(record, figure=Figure())
+    assert np.isnan(image(control)).all()
+    figures.plot_effect_summary(record, ax=Figure().subplots())
+    with pytest.raises(ValueError, match="No condition of kind 'swapped'. Kinds: .*preserved"):
+        figures.plot_effects(record, kind="swapped", figure=Figure())
+
+
+def test_names_from_files_are_drawn_as_they_are():
+    record = replace(RECORDS.predictions, network=r"$\frac{$ " + "x" * 60)
+    ax = figures.plot_scores(record, ax=Figure().subplots())
+    ax.figure.draw_without_rendering()
+    assert len(ax.get_legend().get_texts()[0].get_text()) < 60
