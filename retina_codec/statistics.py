@@ -269,7 +269,7 @@ def cell_clusters(
 
     Notes
     -----
-    k-means on correlations z-scored across cells, with that k of 2 to 8 whose silhouette is largest.
+    k-means on correlations z-scored across cells; of k = 2 to 8 the one of largest silhouette.
     A silhouette is also found in noise: compare it with that of shuffled data.
 
     References

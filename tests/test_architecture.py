@@ -49,7 +49,9 @@ def imported(tree: ast.AST):
             yield from ((alias.name, 0, node) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             if node.module == "retina_codec":
-                yield from ((f"retina_codec.{alias.name}", node.level, node) for alias in node.names)
+                yield from (
+                    (f"retina_codec.{alias.name}", node.level, node) for alias in node.names
+                )
             else:
                 yield node.module or "", node.level, node
 

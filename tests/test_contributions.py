@@ -91,7 +91,13 @@ TARGETS = {
 def test_agrees_with_slow_definition(network, samples, make, layer):
     target = make(network)
     fast = integrated_gradients(
-        network, samples[:3], layers=LAYERS, target=target, n_steps=7, pooling=unpooled, progress=False
+        network,
+        samples[:3],
+        layers=LAYERS,
+        target=target,
+        n_steps=7,
+        pooling=unpooled,
+        progress=False,
     )[layer]
     for i in range(3):
         slow, gap = slow_contributions(network, samples[i], layer, target, 7)

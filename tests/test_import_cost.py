@@ -21,7 +21,9 @@ CASES = {
 @pytest.mark.parametrize("code", CASES.values(), ids=CASES)
 def test_loads_nothing_heavy(code):
     check = f"import sys\nprint([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", f"{code}\n{check}"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{check}"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr.strip() == "[]"
 

@@ -14,7 +14,9 @@ from retina_codec.stimuli import Normalisation, Screen, white_noise
 QUICK = TrainingSettings(max_epochs=3, batch_size=64, validation_block_s=1.0)
 
 NETWORKS = {
-    "dense": lambda: DeepRetina(shape=(12, 12), history=5, typical_rate_hz=[5.0, 9.0], kernels=(5, 3)),
+    "dense": lambda: DeepRetina(
+        shape=(12, 12), history=5, typical_rate_hz=[5.0, 9.0], kernels=(5, 3)
+    ),
     "convolutional": lambda: DeepRetina(
         shape=(12, 12),
         history=5,
@@ -170,7 +172,9 @@ def test_unobserved_bins_count_for_nothing():
     recorded = torch.tensor([[1.0, float("nan")], [3.0, 4.0]])
     seen = [(1.0, 1.0), (3.0, 3.0), (4.0, 4.0)]
     expected = np.mean([r * 0.1 - n * 0.1 * np.log(r * 0.1 + 1e-6) for r, n in seen])
-    assert networks.training.poisson_loss(predicted, recorded, 0.1).item() == pytest.approx(expected)
+    assert networks.training.poisson_loss(predicted, recorded, 0.1).item() == pytest.approx(
+        expected
+    )
 
 
 def test_scores_against_slow_formulas(ln_recording):

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from retina_codec.simulation import Circuit, circuit_rates, simulate_recording
+from retina_codec.simulation.circuit import BIPOLAR
 from retina_codec.stimuli import Screen, flashes, natural_scenes, windows
 
 
@@ -31,14 +32,16 @@ def test_bipolar_channels_have_their_polarity(circuit):
     for contrast, on in ((1.0, True), (-1.0, False)):
         bipolar, _ = interneurons(circuit, flash(contrast, spot=True))
         peak = bipolar.amax(dim=(0, 2, 3))
-        preferred = torch.tensor([name.startswith("ON") == on for name in ("ON", "ON", "OFF", "OFF")])
+        preferred = torch.tensor(
+            [name.startswith("ON") == on for name in BIPOLAR]
+        )
         assert peak[preferred].min() > 2 * peak[~preferred].max()
 
 
 def test_fast_channels_peak_first(circuit):
     bipolar, _ = interneurons(circuit, flash(1.0, spot=True))
     peaks = bipolar.amax(dim=(2, 3)).argmax(dim=0)
-    assert peaks[0] < peaks[1]
+    assert peaks[BIPOLAR.index("ON fast")] < peaks[BIPOLAR.index("ON slow")]
 
 
 def test_surround_suppresses(circuit):
@@ -114,7 +117,9 @@ def test_spikes_are_poisson_around_the_true_rate():
     )
     counts = recording.repeats / 100
     mean, variance = counts.mean(axis=0), counts.var(axis=0, ddof=1)
-    np.testing.assert_allclose(mean.mean() * 100, circuit_rates(circuit, movie)[50:].mean(), rtol=0.02)
+    np.testing.assert_allclose(
+        mean.mean() * 100, circuit_rates(circuit, movie)[50:].mean(), rtol=0.02
+    )
     assert variance.mean() / mean.mean() == pytest.approx(1.0, abs=0.05)
 
 

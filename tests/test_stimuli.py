@@ -136,7 +136,9 @@ def test_window_batch_is_the_only_copy():
 
 def test_windows_are_normalised():
     samples = windows(counting_movie(), 4, normalisation=Normalisation(mean=2.0, std=4.0))
-    np.testing.assert_allclose(samples[0], (reference_windows(counting_movie().frames, 4)[0] - 2) / 4)
+    np.testing.assert_allclose(
+        samples[0], (reference_windows(counting_movie().frames, 4)[0] - 2) / 4
+    )
 
 
 def test_normalisation_is_that_of_its_part():

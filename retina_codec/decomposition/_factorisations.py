@@ -1,12 +1,18 @@
 """Decompositions that scikit-learn does: non-negative factors and principal components."""
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from sklearn.decomposition import NMF, PCA
 
-from ._interface import UNLIMITED, Decomposition, check_between, check_no_negative, finite_matrix
+from ._interface import (
+    Decomposition,
+    check_between,
+    check_counts,
+    check_no_negative,
+    finite_matrix,
+)
 
 
 class NonNegativeFactors(Decomposition):
@@ -43,7 +49,7 @@ class NonNegativeFactors(Decomposition):
         self.max_iter = max_iter
         self.seed = seed
 
-    def fit(self, X: Float[np.ndarray, "sample feature"], y: Any = None) -> Self:
+    def fit(self, X: Float[np.ndarray, "sample feature"], y: Any = None) -> Decomposition:
         """Learn the modes from samples without negative numbers.
 
         Raises
@@ -54,7 +60,7 @@ class NonNegativeFactors(Decomposition):
         X = finite_matrix(X)
         check_no_negative(X, "SparseAutoencoder(nonnegative=False)")
         n_modes = X.shape[1] if self.n_modes is None else self.n_modes
-        check_between(1, UNLIMITED, n_modes=n_modes, max_iter=self.max_iter)
+        check_counts(n_modes=n_modes, max_iter=self.max_iter)
         self.model_ = NMF(n_modes, max_iter=self.max_iter, random_state=self.seed).fit(X)
         self.norm_ = np.linalg.norm(self.model_.components_, axis=1)
         norm = np.where(self.norm_ > 0, self.norm_, 1).astype(X.dtype)
@@ -101,7 +107,7 @@ class PrincipalComponents(Decomposition):
         self.n_modes = n_modes
         self.seed = seed
 
-    def fit(self, X: Float[np.ndarray, "sample feature"], y: Any = None) -> Self:
+    def fit(self, X: Float[np.ndarray, "sample feature"], y: Any = None) -> Decomposition:
         """Learn the modes.
 
         Raises
@@ -111,6 +117,7 @@ class PrincipalComponents(Decomposition):
         """
         X = finite_matrix(X)
         n_modes = min(X.shape) if self.n_modes is None else self.n_modes
+        check_counts(n_modes=n_modes)
         check_between(1, min(X.shape), n_modes=n_modes)
         model = PCA(n_modes, random_state=self.seed).fit(X)
         self.components_, self.offset_ = model.components_, model.mean_

@@ -1,14 +1,19 @@
 """What every decomposition can do, and the checks they share."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral
+from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 UNLIMITED = float("inf")
+SMALL_STEP = 1e7
 
 
 class Decomposition(TransformerMixin, BaseEstimator, ABC):
@@ -26,7 +31,7 @@ class Decomposition(TransformerMixin, BaseEstimator, ABC):
     offset_: Float[np.ndarray, " feature"]
 
     @abstractmethod
-    def fit(self, X: Float[np.ndarray, "sample feature"], y: Any = None) -> Self:
+    def fit(self, X: Float[np.ndarray, "sample feature"], y: Any = None) -> "Decomposition":
         """Learn the modes."""
 
     @abstractmethod
@@ -88,7 +93,21 @@ def check_no_negative(X: Float[np.ndarray, "sample feature"], signed: str) -> No
         raise ValueError(msg)
 
 
-def check_between(low: float, high: float, **parameters: float) -> None:
+def check_counts(**parameters: Any) -> None:
+    """Raise an error that names the first parameter that is not a number to count with.
+
+    Raises
+    ------
+    ValueError
+        If there is one.
+    """
+    for name, value in parameters.items():
+        if not isinstance(value, Integral) or value < 1:
+            msg = f"{name!r} must be a whole number of at least 1, got {value}. Change it."
+            raise ValueError(msg)
+
+
+def check_between(low: float | int, high: float | int, **parameters: float | int) -> None:
     """Raise an error that names the first parameter outside of the range.
 
     Raises
@@ -100,3 +119,14 @@ def check_between(low: float, high: float, **parameters: float) -> None:
         if not low <= value <= high:
             msg = f"{name!r} must be between {low} and {high}, got {value}. Change it."
             raise ValueError(msg)
+
+
+@contextmanager
+def threads_that_help(n_multiplications: int) -> Iterator[None]:
+    """Use one thread while steps are small: waiting for others can take 50 times as long."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1 if n_multiplications < SMALL_STEP else before)
+        yield
+    finally:
+        torch.set_num_threads(before)

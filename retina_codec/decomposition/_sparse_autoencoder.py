@@ -1,6 +1,6 @@
 """A sparse autoencoder whose modes compete to explain each sample."""
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,13 +11,16 @@ from ._interface import (
     UNLIMITED,
     Decomposition,
     check_between,
+    check_counts,
     check_no_negative,
     finite_matrix,
+    threads_that_help,
 )
 
 CHUNK = 8192
 WARM_UP = 50
 JITTER = 1e-3
+IDLE = 0.01
 REVIVAL_ENDS = 0.6
 ROUNDS_TO_CONVERGE = 100
 ROUNDS_TO_REFIT = 50
@@ -25,7 +28,7 @@ TINY = 1e-8
 
 
 class SparseAutoencoder(Decomposition):
-    """A sparse autoencoder whose modes compete to explain a sample; none can stay dead.
+    """A sparse autoencoder whose modes compete to explain a sample, and start again if unused.
 
     Parameters
     ----------
@@ -45,7 +48,8 @@ class SparseAutoencoder(Decomposition):
     n_rounds
         Rounds of competition between modes after the first guess, while learning.
     revive_every
-        Modes that no sample used for so many steps start again from what is explained worst.
+        After so many steps, in the first 60 % of learning, modes with less than 1 % of the energy
+        of an average mode start again from samples that are explained badly.
     seed
         Of the first modes and the order of the samples.
 
@@ -101,7 +105,7 @@ class SparseAutoencoder(Decomposition):
         self.revive_every = revive_every
         self.seed = seed
 
-    def fit(self, X: Float[np.ndarray, "sample feature"], y: Any = None) -> Self:
+    def fit(self, X: Float[np.ndarray, "sample feature"], y: Any = None) -> Decomposition:
         """Learn the modes.
 
         Raises
@@ -125,7 +129,8 @@ class SparseAutoencoder(Decomposition):
         offset = torch.as_tensor(offset / self.scale_, dtype=torch.float32)
         atoms = _random_samples(x - offset, n_modes, generator)
         self.network_ = _CompetingNetwork(atoms, offset)
-        self._train(x, generator)
+        with threads_that_help(self.batch_size * atoms.numel()):
+            self._train(x, generator)
         self.components_ = self.network_.dictionary.detach().numpy()
         self.offset_ = self.network_.offset.detach().numpy() * np.float32(self.scale_)
         return self
@@ -149,7 +154,7 @@ class SparseAutoencoder(Decomposition):
         learned += [network.offset] if self.learn_offset else []
         optimiser = torch.optim.Adam(learned, lr=self.learning_rate, betas=(0.9, 0.99))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._learning_rate_factor)
-        idle = torch.ones(len(network.dictionary), dtype=torch.bool)
+        energy = torch.zeros(len(network.dictionary))
         network.normalise(self.nonnegative)
         for step in range(1, self.n_steps + 1):
             batch = x[torch.randint(len(x), (self.batch_size,), generator=generator)]
@@ -163,11 +168,12 @@ class SparseAutoencoder(Decomposition):
             loss.backward()
             optimiser.step()
             schedule.step()
-            idle &= (loadings == 0).all(dim=0)
+            energy += loadings.detach().square().sum(dim=0)
             if step % self.revive_every == 0:
-                if step <= REVIVAL_ENDS * self.n_steps:
-                    network.revive(idle, residual.detach())
-                idle.fill_(True)
+                idle = energy < IDLE * energy.mean()
+                if idle.any() and step <= REVIVAL_ENDS * self.n_steps:
+                    network.revive(idle, residual.detach(), generator)
+                energy.zero_()
             network.normalise(self.nonnegative)
 
     def _converged(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample mode"]:
@@ -184,9 +190,9 @@ class SparseAutoencoder(Decomposition):
         return min(1.0, (step + 1) / WARM_UP, 2 * (1 - step / self.n_steps))
 
     def _check_parameters(self, n_modes: int) -> None:
-        check_between(1, UNLIMITED, n_modes=n_modes, n_steps=self.n_steps)
-        check_between(1, UNLIMITED, batch_size=self.batch_size, revive_every=self.revive_every)
-        check_between(0, UNLIMITED, learning_rate=self.learning_rate, n_rounds=self.n_rounds)
+        check_counts(n_modes=n_modes, n_steps=self.n_steps, n_rounds=self.n_rounds)
+        check_counts(batch_size=self.batch_size, revive_every=self.revive_every)
+        check_between(0, UNLIMITED, learning_rate=self.learning_rate)
         check_between(0, 1, sparsity=self.sparsity)
 
 
@@ -231,23 +237,24 @@ class _CompetingNetwork(nn.Module):
 
     @torch.no_grad()
     def revive(
-        self, idle: Bool[Tensor, " mode"], residual: Float[Tensor, "sample feature"]
+        self,
+        idle: Bool[Tensor, " mode"],
+        residual: Float[Tensor, "sample feature"],
+        generator: torch.Generator,
     ) -> None:
-        """Let idle modes start again from the samples that are explained worst."""
-        worst = residual.norm(dim=1).argsort(descending=True)
-        dead = idle.nonzero().flatten()[: len(worst)]
-        atoms = nn.functional.normalize(residual[worst[: len(dead)]], dim=1)
-        self.dictionary[dead] = atoms
-        self.guess.weight[dead] = atoms
-        self.guess.bias[dead] = 0
+        """Let idle modes start again from samples; those explained badly are taken more often."""
+        atoms = _random_samples(residual, int(idle.sum()), generator)
+        self.dictionary[idle] = atoms
+        self.guess.weight[idle] = atoms
+        self.guess.bias[idle] = 0
 
 
 def _random_samples(
     x: Float[Tensor, "sample feature"], n_modes: int, generator: torch.Generator
 ) -> Float[Tensor, "mode feature"]:
     """Return unit vectors along samples; strong samples are taken more often."""
-    strength = x.norm(dim=1)
-    again = n_modes > int((strength > 0).sum())
+    strength = x.norm(dim=1) + TINY
+    again = n_modes > len(x)
     atoms = x[torch.multinomial(strength, n_modes, replacement=again, generator=generator)]
     noise = JITTER * torch.rand(atoms.shape, generator=generator)
     return nn.functional.normalize(atoms + noise, dim=1)

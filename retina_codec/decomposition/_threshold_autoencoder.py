@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +11,14 @@ from torch import Tensor, nn
 
 from retina_codec.statistics import time_blocks
 
-from ._interface import UNLIMITED, Decomposition, check_between, finite_matrix
+from ._interface import (
+    UNLIMITED,
+    Decomposition,
+    check_between,
+    check_counts,
+    finite_matrix,
+    threads_that_help,
+)
 
 # The settings of Melander et al. (2026) for each kind of network. "sweep" is the setting around
 # which they varied the width of the encoder and the sign of the dictionary.
@@ -140,7 +147,7 @@ class ThresholdAutoencoder(Decomposition):
         self.patience = patience
         self.seed = seed
 
-    def fit(self, X: Float[np.ndarray, "sample feature"], y: Any = None) -> Self:
+    def fit(self, X: Float[np.ndarray, "sample feature"], y: Any = None) -> Decomposition:
         """Learn the modes.
 
         Raises
@@ -151,8 +158,8 @@ class ThresholdAutoencoder(Decomposition):
         X = finite_matrix(X)
         n_modes = self.modes_per_feature * X.shape[1] if self.n_modes is None else self.n_modes
         n_hidden = X.shape[1] if self.n_hidden is None else self.n_hidden
-        check_between(1, UNLIMITED, n_modes=n_modes, n_hidden=n_hidden)
-        check_between(1, UNLIMITED, n_epochs=self.n_epochs, batch_size=self.batch_size)
+        check_counts(n_modes=n_modes, n_hidden=n_hidden, decay_every=self.decay_every)
+        check_counts(n_epochs=self.n_epochs, batch_size=self.batch_size)
         check_between(0, 1, threshold=self.threshold, decay=self.decay)
         check_between(0, UNLIMITED, l1=self.l1, learning_rate=self.learning_rate)
         with torch.random.fork_rng(devices=[]):
@@ -160,7 +167,8 @@ class ThresholdAutoencoder(Decomposition):
             self.network_ = _ThresholdNetwork(
                 X.shape[1], n_hidden, n_modes, self.threshold, self.nonnegative
             )
-            self._train(torch.as_tensor(X, dtype=torch.float32))
+            with threads_that_help(self.batch_size * n_modes * max(n_hidden, X.shape[1])):
+                self._train(torch.as_tensor(X, dtype=torch.float32))
         self.components_ = self.network_.atoms().detach().numpy()
         self.offset_ = np.zeros(X.shape[1], dtype=np.float32)
         return self

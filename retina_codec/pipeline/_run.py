@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 from torch import nn
 
 from retina_codec import causal, decomposition, receptive_fields
@@ -118,7 +117,7 @@ def analysis(
     )
     samples = windows_for(network, recording.stimulus, frames=recording.splits["test"])
     explained = kept_contributions(network, recording, samples, layers, config, out, progress)
-    method = clone(decomposition.METHODS[config.method])
+    method = decomposition.METHODS[config.method]()
     modes = {
         layer: kept(
             out / f"modes_{layer}.nc",

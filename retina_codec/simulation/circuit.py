@@ -11,7 +11,7 @@ from torch import nn
 
 from retina_codec.stimuli import Normalisation
 
-BIPOLAR = ("ON fast", "ON slow", "OFF fast", "OFF slow")
+BIPOLAR = ("ON fast", "OFF fast", "ON slow", "OFF slow")
 AMACRINE = ("wide-field ON-OFF", "narrow-field ON", "narrow-field OFF")
 
 TYPES: dict[str, dict[str, float]] = {
@@ -30,7 +30,7 @@ POOLS = {
 """Which bipolar cells each type of amacrine cell pools."""
 
 CENTRE_PX, SURROUND_PX, SURROUND_WEIGHT = 0.9, 2.5, 0.9
-WIDE_PX, NARROW_PX, GANGLION_PX = 4.0, 1.2, 1.3
+WIDE_PX, NARROW_PX, GANGLION_PX = 3.0, 1.2, 1.3
 BIPOLAR_THRESHOLD, AMACRINE_THRESHOLD, GANGLION_THRESHOLD = 0.3, 0.1, 1.0
 FAST_GAIN, SLOW_GAIN, AMACRINE_GAIN, SLOPE, GAIN_HZ = 1.6, 0.5, 1.5, 3.0, 8.0
 
@@ -97,7 +97,7 @@ class Circuit(nn.Module):
         }
         self.history = history
         self.normalisation = Normalisation()
-        self.bipolar = nn.Sequential(_bipolar_filters(history, frame_rate_hz), nn.ReLU())
+        self.bipolar = nn.Sequential(*_bipolar_filters(history, frame_rate_hz), nn.ReLU())
         self.amacrine = nn.Sequential(_amacrine_pools(), nn.ReLU())
         maps = tuple(size - 2 * self.margin_px for size in shape)
         self.cells = _positions(types, cells_per_type, maps, self.margin_px, seed)
@@ -108,7 +108,7 @@ class Circuit(nn.Module):
     @property
     def margin_px(self) -> int:
         """Pixels that the bipolar maps lose at each border."""
-        return self.bipolar[0].kernel_size[0] // 2
+        return self.bipolar[1].kernel_size[0] // 2
 
     def forward(
         self, window: Float[torch.Tensor, "batch lag y x"]
@@ -151,17 +151,20 @@ def _gaussian(radius: int, sigma: float) -> np.ndarray:
     return weights / weights.sum()
 
 
-def _bipolar_filters(history: int, frame_rate_hz: float) -> nn.Conv2d:
+def _bipolar_filters(history: int, frame_rate_hz: float) -> tuple[nn.Conv2d, nn.Conv2d]:
+    """Fast and slow time course of each pixel, then centre minus surround of each, ON and OFF."""
     radius = round(2 * SURROUND_PX)
     space = _gaussian(radius, CENTRE_PX) - SURROUND_WEIGHT * _gaussian(radius, SURROUND_PX)
     space /= np.linalg.norm(space)
     fast = FAST_GAIN * _time_course(history, frame_rate_hz, peak_s=0.05, undershoot=0.45)
     slow = SLOW_GAIN * _time_course(history, frame_rate_hz, peak_s=0.10, undershoot=0.05)
-    weights = [sign * course[:, None, None] * space for sign in (1, -1) for course in (fast, slow)]
-    conv = nn.Conv2d(history, len(BIPOLAR), 2 * radius + 1)
-    conv.weight.data = torch.tensor(np.stack(weights), dtype=torch.float32)
-    conv.bias.data.fill_(-BIPOLAR_THRESHOLD)
-    return conv
+    in_time = nn.Conv2d(history, 2, 1, bias=False)
+    in_time.weight.data = torch.tensor(np.stack([fast, slow]), dtype=torch.float32)[:, :, None, None]
+    in_space = nn.Conv2d(2, len(BIPOLAR), 2 * radius + 1, groups=2)
+    fields = np.stack([space, -space, space, -space])[:, None]
+    in_space.weight.data = torch.tensor(fields, dtype=torch.float32)
+    in_space.bias.data.fill_(-BIPOLAR_THRESHOLD)
+    return in_time, in_space
 
 
 def _amacrine_pools() -> nn.Conv2d:
