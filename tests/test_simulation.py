@@ -32,9 +32,7 @@ def test_bipolar_channels_have_their_polarity(circuit):
     for contrast, on in ((1.0, True), (-1.0, False)):
         bipolar, _ = interneurons(circuit, flash(contrast, spot=True))
         peak = bipolar.amax(dim=(0, 2, 3))
-        preferred = torch.tensor(
-            [name.startswith("ON") == on for name in BIPOLAR]
-        )
+        preferred = torch.tensor([name.startswith("ON") == on for name in BIPOLAR])
         assert peak[preferred].min() > 2 * peak[~preferred].max()
 
 

@@ -12,7 +12,10 @@ from ._interface import (
     check_counts,
     check_no_negative,
     finite_matrix,
+    threads_that_help,
 )
+
+BATCH = 512
 
 
 class NonNegativeFactors(Decomposition):
@@ -61,7 +64,9 @@ class NonNegativeFactors(Decomposition):
         check_no_negative(X, "SparseAutoencoder(nonnegative=False)")
         n_modes = X.shape[1] if self.n_modes is None else self.n_modes
         check_counts(n_modes=n_modes, max_iter=self.max_iter)
-        self.model_ = NMF(n_modes, max_iter=self.max_iter, random_state=self.seed).fit(X)
+        model = NMF(n_modes, max_iter=self.max_iter, random_state=self.seed)
+        with threads_that_help(BATCH * n_modes * X.shape[1]):
+            self.model_ = model.fit(X)
         self.norm_ = np.linalg.norm(self.model_.components_, axis=1)
         norm = np.where(self.norm_ > 0, self.norm_, 1).astype(X.dtype)
         self.components_ = self.model_.components_ / norm[:, None]
@@ -78,7 +83,8 @@ class NonNegativeFactors(Decomposition):
         """
         X = self._new(X).astype(self.components_.dtype)
         check_no_negative(X, "SparseAutoencoder(nonnegative=False)")
-        return self.model_.transform(X) * self.norm_
+        with threads_that_help(BATCH * self.components_.size):
+            return self.model_.transform(X) * self.norm_
 
 
 class PrincipalComponents(Decomposition):

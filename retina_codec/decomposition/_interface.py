@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 
 UNLIMITED = float("inf")
 SMALL_STEP = 1e7
@@ -125,8 +126,10 @@ def check_between(low: float | int, high: float | int, **parameters: float | int
 def threads_that_help(n_multiplications: int) -> Iterator[None]:
     """Use one thread while steps are small: waiting for others can take 50 times as long."""
     before = torch.get_num_threads()
+    limit = 1 if n_multiplications < SMALL_STEP else None
     try:
-        torch.set_num_threads(1 if n_multiplications < SMALL_STEP else before)
-        yield
+        torch.set_num_threads(limit or before)
+        with threadpool_limits(limit):
+            yield
     finally:
         torch.set_num_threads(before)

@@ -17,7 +17,7 @@ from ._interface import (
     threads_that_help,
 )
 
-CHUNK = 8192
+CHUNK = 4096
 WARM_UP = 50
 JITTER = 1e-3
 IDLE = 0.01
@@ -144,7 +144,7 @@ class SparseAutoencoder(Decomposition):
             If X has other features than in fit.
         """
         x = torch.as_tensor(self._new(X) / self.scale_, dtype=torch.float32)
-        with torch.no_grad():
+        with torch.no_grad(), threads_that_help(CHUNK * self.components_.size):
             parts = [self._converged(chunk) for chunk in x.split(CHUNK)]
         return torch.cat(parts).numpy() * np.float32(self.scale_)
 

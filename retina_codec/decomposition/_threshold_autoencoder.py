@@ -64,7 +64,7 @@ PUBLISHED = MappingProxyType(
 
 DROPOUT = 0.05
 VALIDATION_EVERY = 10
-CHUNK = 8192
+CHUNK = 4096
 
 
 class ThresholdAutoencoder(Decomposition):
@@ -182,7 +182,7 @@ class ThresholdAutoencoder(Decomposition):
             If X has other features than in fit.
         """
         X = torch.as_tensor(self._new(X), dtype=torch.float32)
-        with torch.no_grad():
+        with torch.no_grad(), threads_that_help(CHUNK * self.components_.size):
             return torch.cat([self.network_.loadings(x) for x in X.split(CHUNK)]).numpy()
 
     def _train(self, X: Float[Tensor, "sample feature"]) -> None:

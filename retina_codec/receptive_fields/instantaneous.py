@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Int
 from torch import nn
 
 from retina_codec.contributions import frozen
@@ -18,8 +19,8 @@ def instantaneous_fields(
     network: nn.Module,
     samples: Any,
     *,
-    cells: Sequence[int],
-    index: Sequence[int],
+    cells: Sequence[int] | Int[np.ndarray, " chosen"],
+    index: Sequence[int] | Int[np.ndarray, " moment"],
     frame_rate_hz: float | None = None,
 ) -> Fields:
     """Gradient of each cell's response with respect to its window, at chosen samples.

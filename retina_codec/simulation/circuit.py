@@ -159,7 +159,9 @@ def _bipolar_filters(history: int, frame_rate_hz: float) -> tuple[nn.Conv2d, nn.
     fast = FAST_GAIN * _time_course(history, frame_rate_hz, peak_s=0.05, undershoot=0.45)
     slow = SLOW_GAIN * _time_course(history, frame_rate_hz, peak_s=0.10, undershoot=0.05)
     in_time = nn.Conv2d(history, 2, 1, bias=False)
-    in_time.weight.data = torch.tensor(np.stack([fast, slow]), dtype=torch.float32)[:, :, None, None]
+    in_time.weight.data = torch.tensor(np.stack([fast, slow]), dtype=torch.float32)[
+        :, :, None, None
+    ]
     in_space = nn.Conv2d(2, len(BIPOLAR), 2 * radius + 1, groups=2)
     fields = np.stack([space, -space, space, -space])[:, None]
     in_space.weight.data = torch.tensor(fields, dtype=torch.float32)
