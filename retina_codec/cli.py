@@ -20,7 +20,8 @@ Out = Annotated[Path, typer.Option(help="Folder of the run; a run that was inter
 Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 
-DEMO_FRAMES, DEMO_TEST_FRAMES = 20_000, 2_000
+DEMO_FRAMES, DEMO_TEST_FRAMES, DEMO_HISTORY_S = 16_000, 2_000, 0.25
+DEMO_SHAPE = (24, 24)
 
 
 @app.callback(invoke_without_command=True)
@@ -58,7 +59,19 @@ def run(
         str, typer.Option(help="What to explain: surprisal, population-sum or cell-N.")
     ] = "surprisal",
     n_steps: Annotated[int, typer.Option(help="Steps of the integration path.")] = 20,
-    method: Annotated[str, typer.Option(help="Decomposition.")] = "SparseAutoencoder",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="Decomposition: SparseAutoencoder, ThresholdAutoencoder, NonNegativeFactors or "
+            "PrincipalComponents."
+        ),
+    ] = "SparseAutoencoder",
+    channels: Annotated[
+        list[int] | None, typer.Option(help="Channels of a layer that is trained; once a layer.")
+    ] = None,
+    n_cells: Annotated[
+        int, typer.Option(help="For how many cells fields of combinations are made.")
+    ] = 5,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -78,6 +91,8 @@ def run(
         target=target,
         n_steps=n_steps,
         method=method,
+        channels=tuple(channels) if channels else (8, 8),
+        n_cells=n_cells,
         seed=seed,
     )
     summary = pipeline.run(config, out, progress=not quiet)
@@ -94,7 +109,7 @@ def demo(out: Out = Path("demo"), seed: Seed = 0, quiet: Quiet = False) -> None:
     if not recording.exists():
         record(recording, DEMO_FRAMES, DEMO_TEST_FRAMES, seed)
     pipeline = import_module("retina_codec.pipeline")
-    config = pipeline.Config(recording=str(recording), history_s=0.3, seed=seed)
+    config = pipeline.Config(recording=str(recording), history_s=DEMO_HISTORY_S, seed=seed)
     tell(pipeline.run(config, out, progress=not quiet), out)
 
 
@@ -103,10 +118,10 @@ def simulate(
     recording: Annotated[Path, typer.Argument(help="NWB file to write.")],
     n_frames: Annotated[
         int, typer.Option(help="Length of the movie, 100 frames a second.")
-    ] = 20_000,
+    ] = DEMO_FRAMES,
     test_frames: Annotated[
         int, typer.Option(help="Frames at the end, shown in 10 trials.")
-    ] = 2_000,
+    ] = DEMO_TEST_FRAMES,
     seed: Seed = 0,
 ) -> None:
     """Write a recording of the simulated retina as NWB.
@@ -137,7 +152,10 @@ def record(path: Path, n_frames: int, test_frames: int, seed: int) -> None:
     """Simulate a recording and write it as NWB."""
     simulation = import_module("retina_codec.simulation")
     recordings = import_module("retina_codec.recordings")
-    simulated = simulation.simulate_recording(n_frames=n_frames, test_frames=test_frames, seed=seed)
+    circuit = simulation.Circuit(shape=DEMO_SHAPE, history=25)
+    simulated = simulation.simulate_recording(
+        circuit=circuit, n_frames=n_frames, test_frames=test_frames, seed=seed
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     recordings.write_nwb(simulated, path)
 

@@ -124,7 +124,7 @@ def test_removing_a_pathway_silences_its_types_only(circuit, samples):
 
 
 def test_fields_lie_at_the_cells_with_their_polarity(circuit, samples):
-    """At the strongest moment of each cell its IRF is centred on it; ON and OFF types differ in sign."""
+    """At its strongest moment a cell's IRF is centred on it, with the sign of its type."""
     rates = predict(circuit, samples)
     for cell, row in enumerate(circuit.cells.itertuples()):
         moment = int(rates[:, cell].argmax())

@@ -198,7 +198,7 @@ UNITS = {
     "plot_contributions": ["time (s)", "contribution (units of the target)"],
     "plot_loadings": ["time (s)", "loading (a.u.)"],
     "plot_mode_cells": ["Pearson r"],
-    "plot_fields": ["x (µm)", "y (µm)", "lag (ms)", "time course (Hz)"],
+    "plot_fields": ["x (µm)", "y (µm)", "lag (ms)", "time course\n(Hz)"],
     "plot_combinations": ["spatial map (300 × 300 µm), one colour scale for each cell"],
     "plot_effects": ["change of the mean rate (%)"],
     "plot_effect_summary": ["mean |change| of\nthe mean rate (%)"],

@@ -30,7 +30,7 @@ NETWORKS = {
 
 @pytest.fixture(scope="module")
 def ln_recording():
-    """A recording of two LN cells: bright spots at known places, 2 and 1 frames before the spike."""
+    """Two LN cells: a bright spot 2 frames, a dark one 1 frame before the response."""
     stimulus = white_noise(n_frames=4000, screen=Screen((12, 12), frame_rate_hz=50.0), seed=0)
     drive = np.zeros((4000, 2))
     drive[2:, 0] = stimulus.frames[:-2, 4:6, 4:6].mean(axis=(1, 2))

@@ -11,6 +11,7 @@ from retina_codec.receptive_fields import (
     combinations,
     fields_of_combinations,
     instantaneous_fields,
+    mean_fields,
     peak_position,
     separate_space_time,
     spike_triggered_average,
@@ -174,6 +175,14 @@ def test_fields_of_combinations_are_means_of_irfs(network, samples):
     expected = single.values.reshape(len(only_first), 2, 5, 12, 12).mean(axis=0)
     np.testing.assert_allclose(fields.values[:2], expected, atol=1e-5)
     assert fields.items["n_samples"].tolist()[0] == len(only_first)
+
+
+def test_mean_field_is_the_mean_of_irfs(network, samples):
+    found = mean_fields(network, samples, cells=[2, 0], n_samples=4)
+    index = np.linspace(0, len(samples) - 1, 4).astype(int)
+    single = instantaneous_fields(network, samples, cells=[2, 0], index=index)
+    expected = single.values.reshape(4, 2, 5, 12, 12).mean(axis=0)
+    np.testing.assert_allclose(found.values, expected, atol=1e-5)
 
 
 def test_silent_cells_have_no_field(network, samples):

@@ -156,7 +156,7 @@ def _label_pair(left: Axes, right: Axes, fields: Fields, *, first: bool, last: b
     unit = "µm" if fields.pixel_um else "pixel"
     left.set(xlabel=f"x ({unit})" if last else "", ylabel=f"y ({unit})" if first else "")
     right.set_xlabel("lag (ms)" if last else "")
-    right.set_ylabel(f"time course ({plain(fields.unit)})" if first else "")
+    right.set_ylabel(f"time course\n({plain(fields.unit)})" if first else "")
 
 
 def _item_name(fields: Fields, item: int) -> str:

@@ -101,7 +101,9 @@ def sign_words(sign: Int[np.ndarray, " feature"]) -> list[str]:
     return [SIGN_WORD[int(s)] for s in sign]
 
 
-def mark_groups(axis: Axis, groups: Sequence[str], *, rotation: float = 0.0) -> None:
+def mark_groups(
+    axis: Axis, groups: Sequence[str], *, name: str = "", rotation: float = 0.0
+) -> None:
     """Draw a line where the group changes, and write its name on the side opposite to the ticks."""
     changes = [i for i in range(1, len(groups)) if groups[i] != groups[i - 1]]
     borders = np.array([0, *changes, len(groups)])
@@ -114,6 +116,7 @@ def mark_groups(axis: Axis, groups: Sequence[str], *, rotation: float = 0.0) -> 
     centres = (borders[:-1] + borders[1:] - 1) / 2
     inner.set_ticks(centres, labels=[groups[i] for i in borders[:-1]], rotation=rotation)
     inner.set_tick_params(length=0)
+    inner.set_label_text(name)
     if not across:
         for text in inner.get_ticklabels():
             text.set_verticalalignment("center")

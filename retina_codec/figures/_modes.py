@@ -101,7 +101,7 @@ def plot_mode_cells(correlations: pd.DataFrame, *, ax: Axes | None = None) -> Ax
     names = [plain(name).removeprefix("mode ") for name in by_mode.columns]
     name_ticks(ax.xaxis, names, rotation=90.0 if len(names) > UPRIGHT_ABOVE else 0.0)
     name_ticks(ax.yaxis, [plain(cell) for cell in ordered["cell"]])
-    mark_groups(ax.yaxis, [f"cluster {cluster}" for cluster in ordered["cluster"]], rotation=270.0)
+    mark_groups(ax.yaxis, [str(cluster) for cluster in ordered["cluster"]], name="cluster")
     ax.set(xlabel="mode", ylabel="cell")
     return ax
 

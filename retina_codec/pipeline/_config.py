@@ -18,6 +18,9 @@ TARGETS: Mapping[str, Callable[[np.ndarray], Target]] = {
 """Targets by name; each is made from the outputs of the network on training samples."""
 
 
+CONFIG = "config.json"
+
+
 @dataclass(frozen=True)
 class Config:
     """Everything that decides what a run computes."""
@@ -60,20 +63,28 @@ class Config:
             msg = f"Unknown {name} {value!r}. Expected one of: {', '.join(allowed)}."
             raise ValueError(msg)
 
+    def check_target(self, n_cells: int) -> None:
+        """Raise an error if the target is a cell that is not there."""
+        number = self.target.removeprefix("cell-")
+        if self.target not in TARGETS and not (number.isdigit() and int(number) < n_cells):
+            msg = f"Target {self.target!r}: there are cells cell-0 to cell-{n_cells - 1}."
+            raise ValueError(msg)
+
     def make_target(self, training_output: np.ndarray) -> Target:
         """Return the target as a function."""
         if self.target in TARGETS:
             return TARGETS[self.target](training_output)
-        number = self.target.removeprefix("cell-")
-        n_cells = training_output.shape[1]
-        if not (number.isdigit() and int(number) < n_cells):
-            msg = f"Target {self.target!r}: there are cells cell-0 to cell-{n_cells - 1}."
-            raise ValueError(msg)
-        return one_cell(int(number))
+        return one_cell(int(self.target.removeprefix("cell-")))
 
     def training(self, defaults: TrainingSettings) -> TrainingSettings:
         """Return training settings with what this run changes in them."""
         return replace(defaults, seed=self.seed, max_epochs=self.epochs or defaults.max_epochs)
+
+    @classmethod
+    def kept_in(cls, folder: Path) -> "Config":
+        """Return the settings that `keep_in` wrote."""
+        settings = json.loads((folder / CONFIG).read_text())
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
 
     def keep_in(self, folder: Path) -> None:
         """Write the settings to a new folder, or check that an old one has the same.
@@ -85,7 +96,7 @@ class Config:
         ValueError
             If it holds a run with other settings.
         """
-        path = folder / "config.json"
+        path = folder / CONFIG
         settings = json.loads(json.dumps(asdict(self)))
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,5 @@
 """The arrows of the method, one after the other, each kept in the folder of the run."""
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -38,7 +37,7 @@ from retina_codec.report import write_report
 from retina_codec.statistics import cell_clusters, pearson
 from retina_codec.stimuli import normalisation
 
-from ._config import Config
+from ._config import CONFIG, Config
 from ._summary import summary_of, write_summary
 
 log = logging.getLogger(__name__)
@@ -83,7 +82,7 @@ def run(config: Config, out: str | PathLike, *, progress: bool = True) -> dict[s
     )
     untrained = load_network(config.network) if config.network else deep_retina(config, recording)
     layers = tuple(config.layers or getattr(untrained, "default_layers", ()))
-    check_fit(untrained, recording, layers)
+    check_fit(untrained, recording, layers, config)
     config.keep_in(out)
     network = untrained
     if config.network is None:
@@ -183,8 +182,10 @@ def typical_rates(recording: Recording) -> list[float]:
     return np.where(means > 0, means, 1.0).tolist()
 
 
-def check_fit(network: nn.Module, recording: Recording, layers: tuple[str, ...]) -> None:
-    """Raise an error before any long work if network, recording and layers do not fit.
+def check_fit(
+    network: nn.Module, recording: Recording, layers: tuple[str, ...], config: Config
+) -> None:
+    """Raise an error before any long work if network, recording, layers and target do not fit.
 
     Raises
     ------
@@ -200,6 +201,7 @@ def check_fit(network: nn.Module, recording: Recording, layers: tuple[str, ...])
     if n_outputs != n_cells:
         msg = f"The network predicts {n_outputs} cells, the recording has {n_cells}."
         raise ValueError(msg)
+    config.check_target(n_cells)
 
 
 def fitted(
@@ -302,7 +304,15 @@ def kept_fields(
         )
         return receptive_fields.separate_space_time(fields)
 
-    fields = {"sta": kept(out / "fields_sta.nc", average)}
+    def mean():
+        every_cell = range(recording.rates.shape[1])
+        fields = receptive_fields.mean_fields(network, samples, cells=every_cell)
+        return receptive_fields.separate_space_time(fields)
+
+    fields = {
+        "sta": kept(out / "fields_sta.nc", average),
+        "mean": kept(out / "fields_mean.nc", mean),
+    }
     for layer, record in modes.items():
         path = out / f"fields_combinations_{layer}.nc"
         fields[f"combinations:{layer}"] = kept(path, lambda record=record: of_combinations(record))
@@ -319,9 +329,8 @@ def kept_modes(folder: str | PathLike) -> tuple[Config, dict[str, Modes]]:
     """
     folder = Path(folder)
     paths = sorted(folder.glob("modes_*.nc"))
-    if not (folder / "config.json").exists() or not paths:
-        msg = f"{folder} holds no finished run: expected config.json and modes_LAYER.nc in it."
+    if not (folder / CONFIG).exists() or not paths:
+        msg = f"{folder} holds no finished run: expected {CONFIG} and modes_LAYER.nc in it."
         raise ValueError(msg)
-    settings = json.loads((folder / "config.json").read_text())
     modes = [load(path) for path in paths]
-    return Config(**settings), {record.layer: record for record in modes}
+    return Config.kept_in(folder), {record.layer: record for record in modes}

@@ -2,8 +2,9 @@
 
 import json
 import platform
+import shlex
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,26 @@ def summary_of(
         "findings": findings(numbers, recording),
         **numbers,
         "provenance": {
-            "command": f"retina-codec run {config.recording} --out DIR",
+            "command": command(config),
             "versions": {"python": platform.python_version()}
             | {package: version(package) for package in PACKAGES},
-            "settings": asdict(config),
+            "settings": json.loads(json.dumps(asdict(config))),
             "recording": recording.source,
         },
     }
+
+
+def command(config: Config) -> str:
+    """Return the shell command that does the run again."""
+    words = ["retina-codec", "run", shlex.quote(config.recording), "--out", "DIR"]
+    for field in fields(config)[1:]:
+        value = getattr(config, field.name)
+        if value == field.default:
+            continue
+        name = {"layers": "layer"}.get(field.name, field.name)
+        values = value if isinstance(value, tuple) else (value,)
+        words += [w for v in values for w in (f"--{name.replace('_', '-')}", shlex.quote(str(v)))]
+    return " ".join(words)
 
 
 def prediction_summary(predictions: Predictions, baseline: Predictions) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def fields_of_combinations(
         items=items,
         frame_rate_hz=samples.stimulus.frame_rate_hz,
         pixel_um=samples.stimulus.pixel_um,
-        unit="Hz per unit of the normalised stimulus",
+        unit="Hz per s.d. of the stimulus",
     )
 
 

@@ -83,7 +83,54 @@ def instantaneous_fields(
         items=items,
         frame_rate_hz=stimulus.frame_rate_hz if stimulus else frame_rate_hz,
         pixel_um=stimulus.pixel_um if stimulus else None,
-        unit="Hz per unit of the normalised stimulus",
+        unit="Hz per s.d. of the stimulus",
+    )
+
+
+def mean_fields(
+    network: nn.Module,
+    samples: Any,
+    *,
+    cells: Sequence[int] | Int[np.ndarray, " chosen"],
+    n_samples: int = 500,
+) -> Fields:
+    """Mean instantaneous field of each cell: its receptive field freed from the stimulus statistics.
+
+    Unlike the spike-triggered average it does not blur with the correlations of natural scenes.
+
+    Parameters
+    ----------
+    network
+        From windows to rates in Hz; it is left as it was.
+    samples
+        Windows of `stimuli.windows`.
+    cells
+        Outputs of the network.
+    n_samples
+        Over how many samples the mean is taken, evenly spread.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import Circuit
+    >>> from retina_codec.stimuli import Screen, white_noise, windows
+    >>> circuit = Circuit(shape=(20, 20), history=10)
+    >>> movie = white_noise(n_frames=50, screen=Screen((20, 20)))
+    >>> mean_fields(circuit, windows(movie, 10), cells=[0, 1], n_samples=5).values.shape
+    (2, 10, 20, 20)
+    """
+    index = np.unique(np.linspace(0, len(samples) - 1, min(n_samples, len(samples))).astype(int))
+    total = np.zeros((len(cells), *np.shape(samples[:1])[1:]))
+    with frozen(network):
+        for first in range(0, len(index), BATCH):
+            total += gradients(network, samples[index[first : first + BATCH]], cells)[0].sum(axis=0)
+    items = pd.DataFrame({"cell": np.asarray(cells)})
+    items["label"] = [f"cell {cell}" for cell in cells]
+    return Fields(
+        values=(total / len(index)).astype(np.float32),
+        items=items,
+        frame_rate_hz=samples.stimulus.frame_rate_hz,
+        pixel_um=samples.stimulus.pixel_um,
+        unit="Hz per s.d. of the stimulus",
     )
 
 

@@ -55,7 +55,7 @@ def _stimulus_picture(recording: Recording) -> Picture:
         lambda figure: plot_stimulus(stimulus, n_frames=N_FRAMES, step=step, ax=figure.subplots()),
         size=(7.6, 1.5),
         caption=(
-            f"Stimulus: every {step}th frame from the start, with its time in s. "
+            f"Stimulus from its start, one frame in {step}, with its time in s. "
             f"Frames of {n_y} × {n_x} pixels{pixel}; one grey scale for all."
         ),
         alt=f"A strip of up to {N_FRAMES} frames of the stimulus.",

@@ -51,8 +51,8 @@ def write_report(
     contributions, modes, correlations, effects
         One for each layer. Correlations have the columns "cell", "cluster", "mode 0", ...
     fields
-        "sta" (one for each cell), "modes", and "combinations:<layer>"; all separated into space
-        and time.
+        "sta" and "mean" (one for each cell), and "combinations:<layer>"; all separated into
+        space and time.
 
     Returns
     -------

@@ -1,0 +1,183 @@
+"""The command line as a user meets it: in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pynwb
+import pytest
+
+from retina_codec.datatypes import Recording, Stimulus
+from retina_codec.recordings import write_nwb
+from retina_codec.simulation import Circuit, simulate_recording
+
+REAL = Path(__file__).parents[2] / "shared/recordings/salamander_checkerboard.nwb"
+
+
+def command(*words, timeout=120):
+    program = [sys.executable, "-c", "from retina_codec.cli import main; main()"]
+    return subprocess.run(
+        [*program, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recording") / "recording.nwb"
+    circuit = Circuit(shape=(18, 18), history=12, cells_per_type=1)
+    write_nwb(simulate_recording(circuit=circuit, n_frames=600, test_frames=200), path)
+    return path
+
+
+def small_run(recording, out, *more):
+    return command(
+        "run", recording, "--out", out, "--history-s", 0.1, "--epochs", 1, "--n-steps", 2, *more
+    )
+
+
+def test_help_names_the_commands():
+    done = command("--help")
+    assert done.returncode == 0
+    for name in ("run", "demo", "simulate", "export"):
+        assert name in done.stdout
+
+
+def test_run_then_export(recording, tmp_path):
+    done = small_run(recording, tmp_path / "out", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert "held-out samples" in done.stdout and "report.html" in done.stdout
+    done = command("export", tmp_path / "out", tmp_path / "with_modes.nwb")
+    assert done.returncode == 0, done.stderr
+    assert not pynwb.validate(path=str(tmp_path / "with_modes.nwb"))
+
+
+def test_simulate_writes_nwb(tmp_path):
+    done = command("simulate", tmp_path / "one.nwb", "--n-frames", 300, "--test-frames", 50)
+    assert done.returncode == 0, done.stderr
+    assert not pynwb.validate(path=str(tmp_path / "one.nwb"))
+
+
+def missing(folder):
+    return folder / "missing.nwb"
+
+
+def text(folder):
+    path = folder / "text.nwb"
+    path.write_text("spikes")
+    return path
+
+
+def other_hdf5(folder):
+    path = folder / "other.h5"
+    with h5py.File(path, "w") as file:
+        file["numbers"] = np.zeros(3)
+    return path
+
+
+def nwb_without(part):
+    def make(folder):
+        whole = nwb_with()(folder)
+        with h5py.File(whole, "a") as file:
+            del file[part]
+        return whole
+
+    return make
+
+
+def nwb_with(n_frames=300, silent=False, nan=False):
+    def make(folder):
+        rng = np.random.default_rng(0)
+        frames = rng.normal(size=(n_frames, 18, 18)).astype(np.float32)
+        times = [np.sort(rng.uniform(0, n_frames / 100, 200)) for _ in range(2)]
+        if silent:
+            times[1] = np.zeros(0)
+        edges = np.arange(n_frames + 1) / 100
+        recording = Recording(
+            stimulus=Stimulus(frames=frames, frame_rate_hz=100.0),
+            rates=np.stack([np.histogram(t, edges)[0] * 100.0 for t in times], axis=1),
+            cells=pd.DataFrame({"kind": ["a", "b"]}),
+            splits={"train": (0, n_frames - 50), "test": (n_frames - 50, n_frames)},
+            spike_times=tuple(times),
+        )
+        path = folder / "small.nwb"
+        write_nwb(recording, path)
+        if nan:
+            with h5py.File(path, "a") as file:
+                next(iter(file["stimulus/presentation"].values()))["data"][17, 3, 3] = np.nan
+        return path
+
+    return make
+
+
+def other_counts(folder):
+    path = folder / "lab.h5"
+    with h5py.File(path, "w") as file:
+        for part, n in (("train", 100), ("test", 40)):
+            file[f"{part}/stimulus"] = np.zeros((n, 4, 4), dtype=np.uint8)
+            file[f"{part}/time"] = np.arange(n) / 100
+            file[f"{part}/response/firing_rate_10ms"] = np.zeros((2, n + 7))
+    return path
+
+
+BAD = {
+    "no such file": (missing, [], "missing.nwb"),
+    "not NWB": (text, [], "HDF5"),
+    "another HDF5": (other_hdf5, [], "numbers"),
+    "no units": (nwb_without("units"), [], "nits"),
+    "no stimulus": (nwb_without("stimulus/presentation"), [], "stimulus"),
+    "unknown layer": (nwb_with(), ["--layer", "rellu1"], "Did you mean 'relu1'"),
+    "stimulus shorter than the history": (nwb_with(), ["--history-s", 4], "history of 400 frames"),
+    "NaN in the stimulus": (nwb_with(nan=True), [], "frame 17 holds NaN"),
+    "frame and response counts differ": (other_counts, [], "107"),
+    "not a checkpoint": (nwb_with(), ["--network", "."], "is not a network"),
+    "unknown option": (nwb_with(), ["--target", "everything"], "surprisal"),
+    "folder that cannot be written": (nwb_with(), ["--out", "/proc/run"], "Cannot write to"),
+}
+
+
+@pytest.mark.parametrize(("make", "options", "words"), BAD.values(), ids=BAD)
+def test_bad_input_gets_one_line_and_leaves_nothing(make, options, words, tmp_path):
+    path = make(tmp_path)
+    done = command("run", path, "--out", tmp_path / "out", *options)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 1
+    assert len(lines) == 1 and words in lines[0], done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_silent_cell_is_kept_with_a_warning(tmp_path):
+    path = nwb_with(silent=True)(tmp_path)
+    done = small_run(path, tmp_path / "out", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert "without spikes" in done.stderr or "no spikes" in done.stderr
+    assert "2 cells" in done.stdout
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.exists(), reason="the real recording is not here")
+def test_real_recording_runs(tmp_path):
+    done = command(
+        "run",
+        REAL,
+        "--out",
+        tmp_path,
+        "--epochs",
+        2,
+        "--test-frames",
+        1000,
+        "--n-steps",
+        5,
+        "--quiet",
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "988 held-out samples the network predicts 16 cells" in done.stdout

@@ -1,0 +1,168 @@
+import json
+
+import numpy as np
+import pytest
+
+from retina_codec import pipeline
+from retina_codec.export import load
+from retina_codec.pipeline import Config, run
+from retina_codec.recordings import load_recording, write_nwb
+from retina_codec.simulation import Circuit, simulate_recording
+
+RECORDS = [
+    "predictions.nc",
+    "baseline_predictions.nc",
+    "contributions_relu1.nc",
+    "modes_relu1.nc",
+    "effects_relu1.nc",
+    "fields_sta.nc",
+    "fields_mean.nc",
+    "fields_combinations_relu1.nc",
+]
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recording") / "recording.nwb"
+    circuit = Circuit(shape=(18, 18), history=12, cells_per_type=1)
+    write_nwb(simulate_recording(circuit=circuit, n_frames=1500, test_frames=400), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(recording, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    config = small_config(recording)
+    return config, out, run(config, out, progress=False)
+
+
+def small_config(recording, **changes):
+    given = {"history_s": 0.1, "epochs": 2, "n_steps": 4, "layers": ("relu1",)}
+    return Config(recording=str(recording), **{**given, **changes})
+
+
+def test_run_leaves_every_record_and_the_page(finished):
+    _, out, summary = finished
+    for name in RECORDS:
+        load(out / name)
+    page = (out / "report.html").read_text()
+    assert "recording.nwb" in page and page.count("<figure") >= 10
+    assert json.loads((out / "summary.json").read_text()) == summary
+    assert (out / "network" / "weights.safetensors").exists()
+    assert (out / "baseline" / "card.md").exists()
+    assert not list(out.glob("**/*.partial")) + list(out.glob("*training.safetensors"))
+
+
+def test_summary_says_what_the_records_say(finished):
+    _, out, summary = finished
+    scores = load(out / "predictions.nc").scores["pearson_r"]
+    assert summary["prediction"]["mean r"] == pytest.approx(np.nanmean(scores), abs=1e-4)
+    modes = load(out / "modes_relu1.nc")
+    assert summary["layers"]["relu1"]["held-out R2"] == pytest.approx(modes.r2, abs=1e-4)
+    assert summary["provenance"]["settings"]["n_steps"] == 4
+    assert (
+        "--history-s 0.1 --epochs 2 --layer relu1 --n-steps 4" in summary["provenance"]["command"]
+    )
+
+
+def test_what_is_done_is_not_done_again(finished):
+    config, out, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in out.glob("**/*") if path.is_file()}
+    run(config, out, progress=False)
+    changed = {path.name for path, at in before.items() if path.stat().st_mtime_ns != at}
+    assert changed == {"summary.json", "report.html"}
+
+
+class Stop(Exception):
+    pass
+
+
+def test_interrupted_run_goes_on_and_ends_the_same(finished, tmp_path, monkeypatch):
+    config, whole, _ = finished
+
+    def stop(*args, **kwargs):
+        raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline._run.decomposition, "decompose", stop)
+        with pytest.raises(Stop):
+            run(config, tmp_path, progress=False)
+    assert (tmp_path / "contributions_relu1.nc").exists()
+    assert not (tmp_path / "report.html").exists()
+    run(config, tmp_path, progress=False)
+    for name in ("modes_relu1.nc", "effects_relu1.nc"):
+        resumed, expected = load(tmp_path / name).to_xarray(), load(whole / name).to_xarray()
+        assert resumed.equals(expected)
+
+
+def test_run_with_a_given_network_trains_none(finished, recording, tmp_path):
+    _, whole, _ = finished
+    config = small_config(recording, network=str(whole / "network"), target="cell-1")
+    run(config, tmp_path, progress=False)
+    assert not (tmp_path / "network").exists()
+    assert load(tmp_path / "contributions_relu1.nc").target == "cell 1"
+
+
+def test_other_settings_need_another_folder(finished, recording):
+    _, out, _ = finished
+    with pytest.raises(ValueError, match=r"other settings \(n_steps: 4 there, 5 here\)"):
+        run(small_config(recording, n_steps=5), out, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layers": ("rellu1",)}, "No layer 'rellu1' .* Did you mean 'relu1'"),
+        ({"history_s": 100.0}, "needs at least one frame more"),
+        ({"stimulus": "movie"}, "movie"),
+        ({"target": "cell-99"}, "cell-0 to cell-3"),
+        ({"network": "nowhere"}, "No network at nowhere"),
+    ],
+)
+def test_bad_settings_leave_no_folder(recording, tmp_path, changes, message):
+    with pytest.raises((ValueError, OSError), match=message):
+        run(small_config(recording, **changes), tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"target": "rate"}, "Unknown target 'rate'. Expected one of: surprisal"),
+        ({"method": "SAE"}, "Unknown method 'SAE'. Expected one of: SparseAutoencoder"),
+    ],
+)
+def test_unknown_words_are_refused_at_once(changes, message):
+    with pytest.raises(ValueError, match=message):
+        small_config("anything", **changes)
+
+
+def test_network_for_other_cells_is_refused(finished, tmp_path):
+    _, whole, _ = finished
+    path = tmp_path / "recording.nwb"
+    circuit = Circuit(shape=(18, 18), history=12, cells_per_type=2)
+    write_nwb(simulate_recording(circuit=circuit, n_frames=300), path)
+    config = small_config(path, network=str(whole / "network"))
+    with pytest.raises(ValueError, match="The network predicts 4 cells, the recording has 8"):
+        run(config, tmp_path / "out", progress=False)
+
+
+def test_folder_that_is_a_file_is_told(recording, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="Cannot write to .*file"):
+        run(small_config(recording), tmp_path / "file", progress=False)
+
+
+def test_modes_of_a_run_are_found(finished, tmp_path):
+    config, out, _ = finished
+    kept, modes = pipeline.kept_modes(out)
+    assert kept == config
+    assert list(modes) == ["relu1"]
+    with pytest.raises(ValueError, match="holds no finished run"):
+        pipeline.kept_modes(tmp_path)
+
+
+def test_recording_survives_its_analysis(finished, recording):
+    before = load_recording(recording)
+    assert before.circuit["cells_per_type"] == 1
+    assert before.cells["cell_type"].tolist()[0] == "OFF transient"

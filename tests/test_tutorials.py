@@ -1,0 +1,111 @@
+"""The tutorials run, their notebooks are what the scripts say, and what the text says is true."""
+
+import runpy
+import time
+from pathlib import Path
+
+import jupytext
+import matplotlib
+import nbformat
+import pytest
+from matplotlib import pyplot as plt
+
+TUTORIALS = Path(__file__).parents[1] / "tutorials"
+SCRIPTS = sorted(TUTORIALS.glob("*.py"))
+LONGEST_S = 120
+LARGEST_BYTES = 1_000_000
+FIRST = "01_from_a_recording_to_modes"
+
+
+def code_of(notebook):
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def outputs_of(notebook):
+    return [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Run a tutorial once and keep its names."""
+    kept = {}
+
+    def names_after(script):
+        if script not in kept:
+            started = time.perf_counter()
+            with matplotlib.rc_context():
+                plt.switch_backend("Agg")
+                names = runpy.run_path(str(script))
+                plt.close("all")
+            kept[script] = names, time.perf_counter() - started
+        return kept[script]
+
+    return names_after
+
+
+def test_there_are_tutorials():
+    assert SCRIPTS
+    assert {path.stem for path in TUTORIALS.glob("*.ipynb")} == {path.stem for path in SCRIPTS}
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_notebook_is_the_script_with_outputs(script):
+    notebook = nbformat.read(script.with_suffix(".ipynb"), as_version=4)
+    written = jupytext.reads(script.read_text(), fmt="py:percent")
+    assert [cell.source for cell in notebook.cells] == [cell.source for cell in written.cells]
+    assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+    outputs = outputs_of(notebook)
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    assert {output.output_type for output in outputs} <= {
+        "display_data",
+        "execute_result",
+        "stream",
+    }
+    noise = [output.text for output in outputs if output.get("name") == "stderr"]
+    assert not noise, "warnings or progress bars in the notebook; run `make tutorials`"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_notebook_is_small_and_names_no_machine(script):
+    text = script.with_suffix(".ipynb").read_text()
+    assert len(text) < LARGEST_BYTES
+    for place in ("/home/", "/Users/", "/tmp/", "site-packages", str(TUTORIALS.parent)):
+        assert place not in text
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_script_runs(script, run):
+    _, seconds = run(script)
+    assert seconds < LONGEST_S
+
+
+def test_first_tutorial_tells_the_truth(run):
+    """What its sentences say about the numbers, with some room for other machines."""
+    names, _ = run(TUTORIALS / f"{FIRST}.py")
+    ours, ln, true = (
+        p.scores["normalised_r"].groupby(names["cell_type"]).mean() for p in names["everyone"]
+    )
+    assert (ours > ln).all()
+    assert ln["ON-OFF transient"] < 0.3 < 0.6 < ours["ON-OFF transient"]
+    assert abs(true - 1).max() < 0.05
+    gaps = [names["median_gap"](record) for record in names["gaps"].values()]
+    assert gaps[0] > 2 * gaps[2] > 4 * gaps[4]
+    assert gaps[1] > 2 * gaps[3] > 4 * gaps[5]
+    assert max(gaps[2:]) < 5
+    modes, components = names["modes"], names["components"]
+    assert components[1].r2 < modes.r2 - 0.1 < components[8].r2
+    assert (modes.loadings > 0).sum(axis=1).mean() < 2
+    assert names["likeness"][names["pair"]] < -0.3
+    assert names["true_likeness"][names["pair"]] < -0.3
+    control = names["control"]
+    assert names["expected"][~control].mean() > 0.4 > 0.2 > names["expected"][control].mean()
+    nothing, first, second = names["ablations"].to_numpy()
+    assert first[0] < 0.7 * nothing[0] and first[1] > 0.8 * nothing[1]
+    assert second[1] < 0.7 * nothing[1] and second[0] > 0.8 * nothing[0]
+    wired = names["weights"]
+    assert (names["mean"][1][wired > 0] > 0.1).all() and (names["mean"][-1][wired < 0] < -0.1).all()
+    assert (names["mean"][wired == 0].abs() < 1e-3).all(axis=None)
+    best = dict(zip(wired.index, names["best"].max(axis=0), strict=True))
+    assert min(best[name] for name in names["bipolar"]) > 0.6 > best["wide-field ON-OFF"]
+    top = names["shares"]["share in the network (%)"].nlargest(2).index
+    assert set(top) == {"ON fast", "OFF fast"}
