@@ -25,22 +25,17 @@ def outputs_of(notebook):
     return [o for cell in notebook.cells if cell.cell_type == "code" for o in cell.outputs]
 
 
-@pytest.fixture(scope="module")
-def run():
-    """Run a tutorial once and keep its names."""
-    kept = {}
-
-    def names_after(script):
-        if script not in kept:
-            started = time.perf_counter()
-            with matplotlib.rc_context():
-                plt.switch_backend("Agg")
-                names = runpy.run_path(str(script))
-                plt.close("all")
-            kept[script] = names, time.perf_counter() - started
-        return kept[script]
-
-    return names_after
+@pytest.fixture(scope="module", params=SCRIPTS, ids=lambda script: script.stem)
+def ran(request):
+    """Names that a tutorial leaves behind, and how long it took; each runs only once."""
+    started = time.perf_counter()
+    with matplotlib.rc_context():
+        plt.switch_backend("Agg")
+        try:
+            names = runpy.run_path(str(request.param))
+        finally:
+            plt.close("all")
+    return names, time.perf_counter() - started
 
 
 def test_there_are_tutorials():
@@ -73,15 +68,14 @@ def test_notebook_is_small_and_names_no_machine(script):
         assert place not in text
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
-def test_script_runs(script, run):
-    _, seconds = run(script)
-    assert seconds < LONGEST_S
+def test_script_runs(ran):
+    assert ran[1] < LONGEST_S
 
 
-def test_first_tutorial_tells_the_truth(run):
+@pytest.mark.parametrize("ran", [s for s in SCRIPTS if s.stem == FIRST], indirect=True)
+def test_first_tutorial_tells_the_truth(ran):
     """What its sentences say about the numbers, with some room for other machines."""
-    names, _ = run(TUTORIALS / f"{FIRST}.py")
+    names, _ = ran
     ours, ln, true = (
         p.scores["normalised_r"].groupby(names["cell_type"]).mean() for p in names["everyone"]
     )
@@ -91,7 +85,7 @@ def test_first_tutorial_tells_the_truth(run):
     gaps = [names["median_gap"](record) for record in names["gaps"].values()]
     assert gaps[0] > 2 * gaps[2] > 4 * gaps[4]
     assert gaps[1] > 2 * gaps[3] > 4 * gaps[5]
-    assert max(gaps[2:]) < 5
+    assert max(gaps[2:]) < 1 > names["median_gap"](names["to_cell"]["relu2"])
     modes, components = names["modes"], names["components"]
     assert components[1].r2 < modes.r2 - 0.1 < components[8].r2
     assert (modes.loadings > 0).sum(axis=1).mean() < 2

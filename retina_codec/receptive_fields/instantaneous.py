@@ -94,7 +94,7 @@ def mean_fields(
     cells: Sequence[int] | Int[np.ndarray, " chosen"],
     n_samples: int = 500,
 ) -> Fields:
-    """Mean instantaneous field of each cell: its receptive field freed from the stimulus statistics.
+    """Mean instantaneous field of each cell: what the network computes, whatever was shown.
 
     Unlike the spike-triggered average it does not blur with the correlations of natural scenes.
 

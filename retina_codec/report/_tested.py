@@ -19,7 +19,7 @@ MOST_ITEMS = 12
 MOST_COMBINATIONS = 8
 MOST_CELLS = 5
 TITLES = {"sta": "Spike-triggered averages", "mean": "Mean IRF of each cell"}
-NOTES = {"sta": " A stimulus with correlations, such as natural scenes, blurs them."}
+NOTES = {"sta": " Correlations of the stimulus, as in natural scenes, blur them."}
 KIND_VERB = {"ablated": "removed", "preserved": "the only ones kept"}
 
 
@@ -65,7 +65,8 @@ def _fields_picture(name: str, title: str, record: Fields) -> Picture:
         caption=(
             f"{title}: spatial map (left; each on its own colour scale, white is 0) and time "
             f"course in {record.unit} against the lag before the response in ms (right). "
-            f"n = {n_shown} of {n_items} fields, {record.values.shape[1]} lags.{NOTES.get(name, '')}"
+            f"n = {n_shown} of {n_items} fields, {record.values.shape[1]} lags."
+            + NOTES.get(name, "")
         ),
         alt=f"{title}: {n_shown} spatial maps with their time courses.",
     )
