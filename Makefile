@@ -29,7 +29,8 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 tutorials: $(READY)  ## run the tutorials and keep their pictures
-	$(BIN)/jupytext --to ipynb --execute tutorials/*.py
+	$(BIN)/jupytext --to ipynb tutorials/*.py
+	$(BIN)/jupyter-execute --inplace tutorials/*.ipynb
 
 benchmark: $(READY)  ## print the tables of benchmarks/
 	$(BIN)/python benchmarks/contributions.py

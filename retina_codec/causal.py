@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from retina_codec.contributions import named_module
 from retina_codec.datatypes import Effects, Modes

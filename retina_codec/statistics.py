@@ -1,11 +1,12 @@
 """Numbers that describe contributions and modes: sparsity, dimensionality, balance, correlation."""
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
-from retina_codec.datatypes import Contributions
+from retina_codec.datatypes import Contributions, Modes
 
 MOST_CLUSTERS = 8
 MIN_CELLS = 3
@@ -290,6 +291,37 @@ def cell_clusters(
         return best
     candidates = [_k_means(z, k, seed) for k in range(2, most + 1)]
     return max(candidates, key=lambda candidate: candidate[1])
+
+
+def mode_cells(
+    rates: Float[np.ndarray, "sample cell"], modes: Modes, *, seed: int = 0
+) -> pd.DataFrame:
+    """Tell which cells go with which modes, and which cells go with the same.
+
+    Parameters
+    ----------
+    rates
+        Recorded or predicted, of the samples that the modes were found on.
+    modes
+        With their loadings.
+    seed
+        Of the clustering.
+
+    Returns
+    -------
+    One row for each cell: `cell`, `cluster` (see `cell_clusters`), and in "mode 0", "mode 1", ...
+    Pearson's r of its rate with each loading.
+
+    References
+    ----------
+    Melander et al. (2026), arXiv 2603.06557, figure 8C.
+    """
+    r = np.nan_to_num(pearson(np.asarray(modes.loadings), np.asarray(rates)).T)
+    clusters, _ = cell_clusters(r, seed=seed)
+    table = pd.DataFrame(r, columns=[f"mode {mode}" for mode in range(r.shape[1])])
+    table.insert(0, "cluster", clusters)
+    table.insert(0, "cell", np.arange(len(r)))
+    return table
 
 
 def _k_means(z, k, seed):

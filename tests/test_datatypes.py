@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retina_codec.datatypes import RECORDS, Contributions, Fields, Recording, Stimulus
+from retina_codec.datatypes import RECORDS, Contributions, Effects, Fields, Recording, Stimulus
 
 
 def movie(n_frames=30, **changes):
@@ -127,3 +127,19 @@ def test_lag_times_are_before_the_response():
 
 def test_all_records_are_listed():
     assert len(RECORDS) == 7
+
+
+def test_relative_gap_is_a_share_of_the_change():
+    record = contributions(gap=np.full(6, -0.25), target_value=np.array([1.0, 2, 0, -1, 1, 1]))
+    np.testing.assert_allclose(record.relative_gap, [0.25, 0.125, np.nan, 0.25, 0.25, 0.25])
+
+
+def test_relative_change_is_that_of_the_mean():
+    record = Effects(
+        baseline=np.array([[1.0, 0.0], [3.0, 0.0]]),
+        perturbed=np.array([[[1.0, 5.0], [2.0, 5.0]]]),
+        conditions=pd.DataFrame({"kind": ["ablated"]}),
+        sample=np.arange(2),
+        layer="relu1",
+    )
+    np.testing.assert_allclose(record.relative_change, [[-0.25, np.nan]])

@@ -3,7 +3,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from retina_codec import statistics
-from retina_codec.datatypes import Contributions
+from retina_codec.datatypes import Contributions, Modes
 
 
 @pytest.fixture
@@ -178,3 +178,33 @@ def test_three_cells_can_be_two_clusters():
         [0, 0, 1],
         [1, 1, 0],
     )
+
+
+def test_mode_cells_tells_correlations_and_clusters():
+    rng = np.random.default_rng(0)
+    loadings = rng.gamma(1.0, size=(500, 2))
+    rates = np.repeat(loadings, 3, axis=1) + 0.3 * rng.normal(size=(500, 6))
+    modes = Modes(
+        dictionary=np.eye(2),
+        loadings=loadings,
+        sample=np.arange(500),
+        held_out=np.zeros(500, dtype=bool),
+        channel=np.arange(2),
+        sign=np.ones(2, dtype=int),
+        offset=np.zeros(2),
+        firing=np.full(2, 500),
+        r2=1.0,
+        r2_train=1.0,
+        scale=1.0,
+        n_dead=0,
+        layer="planted",
+        target="planted",
+        method="planted",
+        seed=0,
+    )
+    table = statistics.mode_cells(rates, modes)
+    assert table.columns.tolist() == ["cell", "cluster", "mode 0", "mode 1"]
+    expected = np.corrcoef(rates[:, 4], loadings[:, 1])[0, 1]
+    assert table["mode 1"][4] == pytest.approx(expected)
+    first, last = set(table["cluster"][:3]), set(table["cluster"][3:])
+    assert len(first) == len(last) == 1 and first != last

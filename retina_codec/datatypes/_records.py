@@ -177,6 +177,14 @@ class Contributions(Record):
     method: str
     settings: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def relative_gap(self) -> Float[np.ndarray, " sample"]:
+        """Size of the gap relative to the change of the target; NaN where it did not change."""
+        change = np.abs(np.asarray(self.target_value) - np.asarray(self.baseline_value))
+        return np.divide(
+            np.abs(self.gap), change, out=np.full_like(change, np.nan), where=change > 0
+        )
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Modes(Record):
@@ -291,6 +299,13 @@ class Effects(Record):
     conditions: Annotated[pd.DataFrame, "condition"]
     sample: Real[Any, " sample"] = field(metadata=SAMPLE)
     layer: str
+
+    @property
+    def relative_change(self) -> Float[np.ndarray, "condition output"]:
+        """Change of the mean output relative to the untouched network's; NaN where that is 0."""
+        untouched = np.asarray(self.baseline).mean(axis=0)
+        change = np.asarray(self.perturbed).mean(axis=1) - untouched
+        return np.divide(change, untouched, out=np.full_like(change, np.nan), where=untouched != 0)
 
 
 def check_finite(frames: Real[np.ndarray, "time y x"], *, first_frame: int = 0) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from retina_codec.datatypes import Contributions
@@ -78,7 +77,10 @@ def plot_gap(contributions: Mapping[str, Contributions], *, ax: Axes | None = No
     did not change are left out; gaps below 1e-9 are drawn there, since a logarithm has no 0.
     """
     ax = axes_or_new(ax, (5.6, 0.7 + 0.36 * len(contributions)))
-    gaps = {layer: relative_gap(record) for layer, record in contributions.items()}
+    gaps = {
+        layer: np.maximum(gap[np.isfinite(gap)], SMALLEST_GAP)
+        for layer, gap in ((layer, record.relative_gap) for layer, record in contributions.items())
+    }
     for row, values in enumerate(gaps.values()):
         if values.size:
             low, first, median, third, high = np.percentile(values, [5, 25, 50, 75, 95])
@@ -92,13 +94,3 @@ def plot_gap(contributions: Mapping[str, Contributions], *, ax: Axes | None = No
     ax.set_ylim(len(names) - 0.5, -0.5)
     open_frame(ax)
     return ax
-
-
-def relative_gap(contributions: Contributions) -> Float[np.ndarray, " changed"]:
-    """Size of the gap relative to the change of the target, where there is one."""
-    change = np.abs(
-        np.asarray(contributions.target_value) - np.asarray(contributions.baseline_value)
-    )
-    changed = change > 0
-    gap = np.abs(np.asarray(contributions.gap))[changed] / change[changed]
-    return np.maximum(gap[np.isfinite(gap)], SMALLEST_GAP)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
@@ -106,18 +105,5 @@ def mode_changes(effects: Effects, *, kind: str, control: bool) -> pd.DataFrame:
     is_control = conditions["control"].astype(int) == int(control)
     chosen = np.flatnonzero((conditions["kind"] == kind) & is_control)
     modes = pd.Index(conditions["mode"].to_numpy()[chosen], name="mode")
-    table = pd.DataFrame(relative_changes(effects)[chosen], index=modes)
+    table = pd.DataFrame(100 * effects.relative_change[chosen], index=modes)
     return table.sort_index(kind="stable")
-
-
-def relative_changes(effects: Effects) -> Float[np.ndarray, "condition output"]:
-    """Change of the mean output in percent of the baseline's mean; NaN where that is 0."""
-    baseline = np.asarray(effects.baseline, dtype=float).mean(axis=0)
-    perturbed = np.stack(
-        [
-            np.asarray(effects.perturbed[condition], dtype=float).mean(axis=0)
-            for condition in range(effects.perturbed.shape[0])
-        ]
-    )
-    missing = np.full_like(perturbed, np.nan)
-    return 100 * np.divide(perturbed - baseline, baseline, out=missing, where=baseline != 0)

@@ -95,7 +95,8 @@ def plot_combinations(
     ValueError
         If the fields are not separated.
     """
-    space, _ = _separated(fields)
+    space, time_course = _separated(fields)
+    maps = space * np.linalg.norm(time_course, axis=1)[:, None, None]
     items = fields.items.reset_index(drop=True)
     cells = sorted(set(items["cell"].tolist()))[:MOST_CELLS] if cells is None else list(cells)
     counts = items[items["cell"].isin(cells)].groupby("combination", sort=False)["n_samples"].sum()
@@ -107,7 +108,7 @@ def plot_combinations(
     grid = figure.subplots(len(names), len(cells), squeeze=False)
     for column, cell in enumerate(cells):
         drawn = [rows[name, cell] for name in names if (name, cell) in rows]
-        limit = _limit(space[drawn])
+        limit = _limit(maps[drawn])
         for ax, name in zip(grid[:, column], names, strict=True):
             _draw_combination(ax, fields, row=rows.get((name, cell)), limit=limit)
         grid[0, column].set_title(f"cell {cell}\n{grid[0, column].get_title()}")

@@ -3,9 +3,10 @@
 from .architectures import DeepRetina, LinearNonlinear
 from .checkpoint import load_network, save_network
 from .scores import evaluate, explainable_variance, pearson_r, predict, windows_for
-from .training import TrainingSettings, train
+from .training import LN_TRAINING, TrainingSettings, train
 
 __all__ = [
+    "LN_TRAINING",
     "DeepRetina",
     "LinearNonlinear",
     "TrainingSettings",

@@ -11,10 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
+from retina_codec.datatypes import Recording
 from retina_codec.stimuli import Normalisation
+from retina_codec.stimuli import normalisation as normalisation_of
 
 EPSILON = 1e-3  # of all batch norms, as in the published networks
 AS_SHOWN = Normalisation()
+Rates = Sequence[float] | Float[np.ndarray, " cell"]
 
 
 @contextmanager
@@ -43,7 +46,7 @@ class FiringRate(nn.Module):
     The typical rate is no parameter; with it, x is of order one for every cell.
     """
 
-    def __init__(self, typical_rate_hz: Sequence[float]):
+    def __init__(self, typical_rate_hz: Rates):
         super().__init__()
         rates = torch.as_tensor(np.asarray(typical_rate_hz), dtype=torch.float32)
         self.register_buffer("typical_rate_hz", rates)
@@ -132,7 +135,7 @@ class DeepRetina(nn.Sequential):
         *,
         shape: Sequence[int],
         history: int,
-        typical_rate_hz: Sequence[float],
+        typical_rate_hz: Rates,
         channels: Sequence[int] = (8, 8),
         kernels: Sequence[int] = (15, 11),
         positions: Sequence[Sequence[int]] | None = None,
@@ -158,6 +161,37 @@ class DeepRetina(nn.Sequential):
             "noise": noise,
             "normalisation": asdict(normalisation),
         }
+
+    @classmethod
+    def for_recording(
+        cls,
+        recording: Recording,
+        *,
+        history: int = 40,
+        channels: Sequence[int] = (8, 8),
+        seed: int = 0,
+    ) -> "DeepRetina":
+        """Return an untrained network that fits a recording.
+
+        Filters are 0.3 times as wide as the stimulus, as in the published network; normalisation
+        and typical rates are those of the training split.
+
+        Examples
+        --------
+        >>> from retina_codec.simulation import simulate_recording
+        >>> DeepRetina.for_recording(simulate_recording(n_frames=200), history=10).conv1
+        Conv2d(10, 8, kernel_size=(9, 9), stride=(1, 1))
+        """
+        shape = recording.stimulus.frames.shape[1:]
+        side = max(1, round(0.15 * min(shape) - 0.5)) * 2 + 1
+        return cls(
+            shape=shape,
+            history=history,
+            channels=channels,
+            kernels=(side,) * len(channels),
+            seed=seed,
+            **_of_training_split(recording),
+        )
 
     @staticmethod
     def _layers(shape, history, typical_rate_hz, channels, kernels, positions, noise):
@@ -216,7 +250,7 @@ class LinearNonlinear(nn.Module):
         *,
         shape: Sequence[int],
         history: int,
-        typical_rate_hz: Sequence[float],
+        typical_rate_hz: Rates,
         normalisation: Normalisation = AS_SHOWN,
         seed: int = 0,
     ):
@@ -235,12 +269,39 @@ class LinearNonlinear(nn.Module):
             "normalisation": asdict(normalisation),
         }
 
+    @classmethod
+    def for_recording(
+        cls, recording: Recording, *, history: int = 40, seed: int = 0
+    ) -> "LinearNonlinear":
+        """Return an untrained model that fits a recording.
+
+        Examples
+        --------
+        >>> from retina_codec.simulation import simulate_recording
+        >>> LinearNonlinear.for_recording(simulate_recording(n_frames=200), history=10).history
+        10
+        """
+        shape = recording.stimulus.frames.shape[1:]
+        return cls(shape=shape, history=history, seed=seed, **_of_training_split(recording))
+
     def forward(
         self, window: Float[torch.Tensor, "batch lag y x"]
     ) -> Float[torch.Tensor, "batch cell"]:
         """Return the firing rate of each cell in Hz."""
         drive = self.time(self.space(window.flatten(2)).transpose(1, 2))
         return self.rate(drive[:, :, 0])
+
+
+def _of_training_split(recording: Recording) -> dict[str, Any]:
+    """Normalisation, and the mean rate of each cell; 1 Hz for a cell that never fired."""
+    start, stop = recording.splits["train"]
+    rates = np.asarray(recording.rates[start:stop], dtype=np.float64)
+    seen = np.isfinite(rates)
+    means = np.where(seen, rates, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+    return {
+        "typical_rate_hz": np.where(means > 0, means, 1.0),
+        "normalisation": normalisation_of(recording.stimulus, frames=(start, stop)),
+    }
 
 
 def _inside(positions, shape, kernels) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from retina_codec.datatypes import Recording
 from retina_codec.stimuli import Windows
@@ -29,9 +29,9 @@ class TrainingSettings:
 
     learning_rate: float = 5e-3
     """Peak of the schedule: a short linear rise, then half a cosine down to zero."""
-    batch_size: int = 256
+    batch_size: int = 128
     """Samples in a batch."""
-    max_epochs: int = 12
+    max_epochs: int = 8
     """Passes through the training split, at the most."""
     patience: int = 3
     """Epochs without a better validation likelihood after which training stops."""
@@ -47,6 +47,10 @@ class TrainingSettings:
     """Length of one such block in seconds."""
     seed: int = 0
     """Of the order of samples and of the noise."""
+
+
+LN_TRAINING = TrainingSettings(learning_rate=1e-2, max_epochs=25, patience=5, l1_dense=1e-3)
+"""Settings for the LN model: more epochs, since it is small."""
 
 
 def train(

@@ -22,6 +22,7 @@ from retina_codec.datatypes import (
 )
 from retina_codec.export import load, save
 from retina_codec.networks import (
+    LN_TRAINING,
     DeepRetina,
     LinearNonlinear,
     TrainingSettings,
@@ -34,17 +35,13 @@ from retina_codec.networks import (
 )
 from retina_codec.recordings import load_recording
 from retina_codec.report import write_report
-from retina_codec.statistics import cell_clusters, pearson
-from retina_codec.stimuli import normalisation
+from retina_codec.statistics import mode_cells
 
 from ._config import CONFIG, Config
 from ._summary import summary_of, write_summary
 
 log = logging.getLogger(__name__)
 
-LN_TRAINING = TrainingSettings(
-    learning_rate=1e-2, batch_size=512, max_epochs=25, patience=5, l1_dense=1e-3
-)
 TRAINING_OUTPUTS = 5000
 
 
@@ -80,7 +77,7 @@ def run(config: Config, out: str | PathLike, *, progress: bool = True) -> dict[s
     recording = load_recording(
         config.recording, stimulus=config.stimulus, test_frames=config.test_frames
     )
-    untrained = load_network(config.network) if config.network else deep_retina(config, recording)
+    untrained = load_network(config.network) if config.network else new_network(config, recording)
     layers = tuple(config.layers or getattr(untrained, "default_layers", ()))
     check_fit(untrained, recording, layers, config)
     config.keep_in(out)
@@ -88,7 +85,7 @@ def run(config: Config, out: str | PathLike, *, progress: bool = True) -> dict[s
     if config.network is None:
         settings = config.training(TrainingSettings())
         network = fitted(untrained, recording, out / "network", settings, progress)
-    baseline = linear_nonlinear(network, recording, config.seed)
+    baseline = LinearNonlinear.for_recording(recording, history=network.history, seed=config.seed)
     settings = config.training(LN_TRAINING)
     baseline = fitted(baseline, recording, out / "baseline", settings, progress)
     records = analysis(network, baseline, recording, layers, config, out, progress)
@@ -147,39 +144,12 @@ def analysis(
     }
 
 
-def deep_retina(config: Config, recording: Recording) -> DeepRetina:
-    """Return a network that fits the recording: filters of 0.3 times the side of the stimulus."""
-    shape = recording.stimulus.frames.shape[1:]
-    side = max(1, round(0.15 * min(shape) - 0.5)) * 2 + 1
-    return DeepRetina(
-        shape=shape,
-        history=max(1, round(config.history_s * recording.stimulus.frame_rate_hz)),
-        typical_rate_hz=typical_rates(recording),
-        channels=config.channels,
-        kernels=(side,) * len(config.channels),
-        normalisation=normalisation(recording.stimulus, frames=recording.splits["train"]),
-        seed=config.seed,
+def new_network(config: Config, recording: Recording) -> DeepRetina:
+    """Return the network that will be trained."""
+    history = max(1, round(config.history_s * recording.stimulus.frame_rate_hz))
+    return DeepRetina.for_recording(
+        recording, history=history, channels=config.channels, seed=config.seed
     )
-
-
-def linear_nonlinear(network: nn.Module, recording: Recording, seed: int) -> LinearNonlinear:
-    """Return the LN model that sees what the network sees."""
-    return LinearNonlinear(
-        shape=recording.stimulus.frames.shape[1:],
-        history=network.history,
-        typical_rate_hz=typical_rates(recording),
-        normalisation=network.normalisation,
-        seed=seed,
-    )
-
-
-def typical_rates(recording: Recording) -> list[float]:
-    """Mean rate of each cell in the training split; 1 Hz for a cell that never fired."""
-    start, stop = recording.splits["train"]
-    rates = np.asarray(recording.rates[start:stop], dtype=np.float64)
-    seen = np.isfinite(rates)
-    means = np.where(seen, rates, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
-    return np.where(means > 0, means, 1.0).tolist()
 
 
 def check_fit(
@@ -272,15 +242,10 @@ class _Every:
 
 
 def kept_table(path: Path, modes: Modes, predictions: Predictions, seed: int) -> pd.DataFrame:
-    """Pearson r between rates of cells and loadings of modes, and clusters of cells."""
+    """Correlations of modes with predicted rates, and clusters of cells, as a CSV file."""
     if path.exists():
         return pd.read_csv(path)
-    r = np.nan_to_num(pearson(predictions.predicted, modes.loadings))
-    clusters, _ = cell_clusters(r, seed=seed)
-    table = pd.DataFrame({"cell": np.arange(len(r)), "cluster": clusters})
-    table = pd.concat(
-        [table, pd.DataFrame(r, columns=[f"mode {m}" for m in range(r.shape[1])])], axis=1
-    )
+    table = mode_cells(predictions.predicted, modes, seed=seed)
     partial = path.with_suffix(".partial")
     table.to_csv(partial, index=False)
     partial.replace(path)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
-from retina_codec.datatypes import Contributions, Effects, Modes, Predictions, Recording
+from retina_codec.datatypes import Effects, Modes, Predictions, Recording
 
 from ._config import Config
 
@@ -64,14 +64,12 @@ def prediction_summary(predictions: Predictions, baseline: Predictions) -> dict[
     numbers = {
         "samples": len(predictions.sample),
         "cells": len(predictions.scores),
-        "mean r": round(r, 4),
-        "mean r of the LN model": round(ln, 4),
-        "ratio": round(r / ln, 3) if ln > 0 else None,
+        "mean r": rounded(r),
+        "mean r of the LN model": rounded(ln),
+        "ratio": rounded(r / ln) if ln > 0 else None,
     }
     if "normalised_r" in predictions.scores:
-        numbers["median normalised r"] = round(
-            float(np.nanmedian(predictions.scores["normalised_r"])), 4
-        )
+        numbers["median normalised r"] = rounded(np.nanmedian(predictions.scores["normalised_r"]))
     return numbers
 
 
@@ -81,36 +79,38 @@ def layer_summary(layer: str, recording: Recording, records: Mapping[str, Any]) 
     clusters = records["correlations"][layer]["cluster"]
     numbers = {
         "target": modes.target,
-        "median relative gap": round(relative_gap(records["contributions"][layer]), 5),
+        "median relative gap": rounded(np.nanmedian(records["contributions"][layer].relative_gap)),
         "modes alive": len(modes.dictionary),
         "modes dead": modes.n_dead,
-        "held-out R2": round(modes.r2, 4),
-        "R2 on fitted samples": round(modes.r2_train, 4),
-        "active modes in a sample (mean)": round(float((modes.loadings > 0).sum(1).mean()), 2),
+        "held-out R2": rounded(modes.r2),
+        "R2 on fitted samples": rounded(modes.r2_train),
+        "active modes in a sample (mean)": rounded((modes.loadings > 0).sum(1).mean()),
         "clusters of cells": int(clusters.nunique()),
         **effect_summary(records["effects"][layer]),
     }
     if recording.circuit is not None:
         score = adjusted_rand_score(recording.cells["cell_type"], clusters)
-        numbers["agreement of clusters with true cell types (adjusted Rand)"] = round(score, 3)
+        numbers["agreement of clusters with true cell types (adjusted Rand)"] = rounded(score)
     return numbers
-
-
-def relative_gap(contributions: Contributions) -> float:
-    """Median over samples of the size of the gap relative to the change of the target."""
-    change = np.abs(contributions.target_value - contributions.baseline_value)
-    return float(np.median(np.abs(contributions.gap) / np.maximum(change, np.finfo(float).tiny)))
 
 
 def effect_summary(effects: Effects) -> dict[str, float]:
     """Mean over modes and cells of the size of the relative change of rate, and of its controls."""
-    mean = effects.baseline.mean(axis=0)
-    change = np.abs(effects.perturbed.mean(axis=1) - mean) / np.maximum(mean, 1e-9)
+    change = np.abs(effects.relative_change)
     control = effects.conditions["control"].to_numpy().astype(bool)
     return {
-        "mean |change of rate| without a mode's channels": round(float(change[~control].mean()), 4),
-        "mean |change of rate| without random channels": round(float(change[control].mean()), 4),
+        "mean |change of rate| without a mode's channels": round(
+            float(np.nanmean(change[~control])), 4
+        ),
+        "mean |change of rate| without random channels": round(
+            float(np.nanmean(change[control])), 4
+        ),
     }
+
+
+def rounded(value: float) -> float:
+    """Four digits are enough for a summary."""
+    return float(f"{value:.4g}")
 
 
 def findings(numbers: Mapping[str, Any], recording: Recording) -> list[str]:
