@@ -116,7 +116,7 @@ def hit_cells(effects: Effects, correlations: pd.DataFrame) -> np.ndarray:
     return np.diag(pearson(loss, with_mode))
 
 
-def rounded(value: float) -> float:
+def rounded(value: float | np.floating) -> float:
     """Four digits are enough for a summary."""
     return float(f"{value:.4g}")
 
@@ -142,8 +142,8 @@ def findings(numbers: Mapping[str, Any], recording: Recording) -> list[str]:
         sentences.append(
             f"Layer {layer}: without the channels of a mode the mean rate of a cell changes by "
             f"{100 * own:.0f} % on average, without as many random channels by "
-            f"{100 * control:.0f} %. The cells whose rate goes with the mode lose most: r = "
-            f"{found['r of loss with mode-cell correlation']:.2f} over cells, for random channels "
+            f"{100 * control:.0f} %. Over cells, the loss correlates with how much a cell goes with "
+            f"the mode: r = {found['r of loss with mode-cell correlation']:.2f}, for random channels "
             f"{found['the same for random channels']:.2f}."
         )
     return sentences
