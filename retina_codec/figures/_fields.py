@@ -74,6 +74,8 @@ def plot_combinations(
 ) -> np.ndarray:
     """Draw the spatial map of each cell's IRF under each combination of active modes.
 
+    Maps are as strong as the field: the spatial map times the norm of the time course.
+
     Parameters
     ----------
     fields
@@ -110,7 +112,14 @@ def plot_combinations(
         drawn = [rows[name, cell] for name in names if (name, cell) in rows]
         limit = _limit(maps[drawn])
         for ax, name in zip(grid[:, column], names, strict=True):
-            _draw_combination(ax, fields, row=rows.get((name, cell)), limit=limit)
+            row = rows.get((name, cell))
+            if row is not None and np.isfinite(maps[row]).all():
+                _draw_map(ax, maps[row], pixel_um=fields.pixel_um, limit=limit)
+                ax.set_title(f"n = {int(items['n_samples'].iloc[row])}")
+            else:
+                ax.set_box_aspect(1)
+                ax.spines[:].set_visible(False)
+            ax.set(xticks=[], yticks=[])
         grid[0, column].set_title(f"cell {cell}\n{grid[0, column].get_title()}")
     for ax, name in zip(grid[:, 0], names, strict=True):
         ax.set_ylabel(plain(name), rotation=0, ha="right", va="center")
@@ -165,17 +174,6 @@ def _item_name(fields: Fields, item: int) -> str:
     if "label" in row.index:
         return plain(row["label"])
     return plain(f"cell {row['cell']}" if "cell" in row.index else f"field {item}")
-
-
-def _draw_combination(ax: Axes, fields: Fields, *, row: int | None, limit: float) -> None:
-    space = None if row is None else np.asarray(fields.space[row])
-    if space is not None and np.isfinite(space).any():
-        _draw_map(ax, space, pixel_um=fields.pixel_um, limit=limit)
-        ax.set_title(f"n = {int(fields.items['n_samples'].iloc[row])}")
-    else:
-        ax.set_box_aspect(1)
-        ax.spines[:].set_visible(False)
-    ax.set(xticks=[], yticks=[])
 
 
 def _extent_words(fields: Fields) -> str:

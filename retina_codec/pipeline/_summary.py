@@ -139,12 +139,15 @@ def findings(numbers: Mapping[str, Any], recording: Recording) -> list[str]:
         )
         own = found["mean |change of rate| without a mode's channels"]
         control = found["mean |change of rate| without random channels"]
+        r, r_control = (
+            found[name]
+            for name in ("r of loss with mode-cell correlation", "the same for random channels")
+        )
         sentences.append(
             f"Layer {layer}: without the channels of a mode the mean rate of a cell changes by "
             f"{100 * own:.0f} % on average, without as many random channels by "
-            f"{100 * control:.0f} %. Over cells, the loss correlates with how much a cell goes with "
-            f"the mode: r = {found['r of loss with mode-cell correlation']:.2f}, for random channels "
-            f"{found['the same for random channels']:.2f}."
+            f"{100 * control:.0f} %. Over cells, the loss correlates with how much a cell goes "
+            f"with the mode: r = {r:.2f}, for random channels {r_control:.2f}."
         )
     return sentences
 

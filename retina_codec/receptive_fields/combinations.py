@@ -146,7 +146,7 @@ def fields_of_combinations(
         items=items,
         frame_rate_hz=samples.stimulus.frame_rate_hz,
         pixel_um=samples.stimulus.pixel_um,
-        unit="Hz per s.d. of the stimulus",
+        unit="Hz / s.d.",
     )
 
 

@@ -83,7 +83,7 @@ def instantaneous_fields(
         items=items,
         frame_rate_hz=stimulus.frame_rate_hz if stimulus else frame_rate_hz,
         pixel_um=stimulus.pixel_um if stimulus else None,
-        unit="Hz per s.d. of the stimulus",
+        unit="Hz / s.d.",
     )
 
 
@@ -130,7 +130,7 @@ def mean_fields(
         items=items,
         frame_rate_hz=samples.stimulus.frame_rate_hz,
         pixel_um=samples.stimulus.pixel_um,
-        unit="Hz per s.d. of the stimulus",
+        unit="Hz / s.d.",
     )
 
 

@@ -81,7 +81,7 @@ def _combinations_picture(name: str, record: Fields) -> Picture:
         caption=(
             f"Spatial maps of the mean IRF of n = {n_cells} cells (columns) while exactly these "
             f"modes were active (rows, the {n_rows} most frequent combinations first); n above a "
-            "map is its number of samples. Signed, white is 0; one colour scale for each column. "
+            "map is its number of samples. Signed, white is 0; one colour scale a cell, strength kept. "
             "Empty: the combination did not occur with this cell."
         ),
         alt=f"Grid of spatial maps, {n_rows} combinations of modes by {n_cells} cells.",
