@@ -81,8 +81,8 @@ def run(
     """
     pipeline = import_module("retina_codec.pipeline")
     config = pipeline.Config(
-        recording=str(recording),
-        network=str(network) if network else None,
+        recording=str(recording.resolve()),
+        network=str(network.resolve()) if network else None,
         stimulus=stimulus,
         test_frames=test_frames,
         history_s=history_s,
@@ -109,7 +109,9 @@ def demo(out: Out = Path("demo"), seed: Seed = 0, quiet: Quiet = False) -> None:
     if not recording.exists():
         record(recording, DEMO_FRAMES, DEMO_TEST_FRAMES, seed)
     pipeline = import_module("retina_codec.pipeline")
-    config = pipeline.Config(recording=str(recording), history_s=DEMO_HISTORY_S, seed=seed)
+    config = pipeline.Config(
+        recording=str(recording.resolve()), history_s=DEMO_HISTORY_S, seed=seed
+    )
     tell(pipeline.run(config, out, progress=not quiet), out)
 
 
@@ -171,6 +173,6 @@ def main() -> None:
     """Run the command line; an error is one line and exit code 1."""
     try:
         app()
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)

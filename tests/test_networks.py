@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from torch import nn
 from retina_codec import networks
 from retina_codec.datatypes import Recording, Stimulus
 from retina_codec.networks import DeepRetina, LinearNonlinear, TrainingSettings, evaluate, train
+from retina_codec.recordings import load_recording
 from retina_codec.stimuli import Normalisation, Screen, white_noise
 
 QUICK = TrainingSettings(max_epochs=3, batch_size=64, validation_block_s=1.0)
@@ -160,7 +162,7 @@ def test_checkpoint_of_other_training_is_refused(ln_recording, tmp_path):
     path = tmp_path / "training.safetensors"
     one = replace(QUICK, max_epochs=1)
     train(NETWORKS["LN"](), ln_recording, settings=one, checkpoint=path, progress=False)
-    with pytest.raises(ValueError, match="other settings"):
+    with pytest.raises(ValueError, match="other settings or data"):
         train(NETWORKS["LN"](), ln_recording, settings=QUICK, checkpoint=path, progress=False)
     path.write_text("nonsense")
     with pytest.raises(ValueError, match="is not a training checkpoint"):
@@ -269,3 +271,40 @@ def test_windows_must_fit_the_network():
         networks.windows_for(network, movie)
     with pytest.raises(ValueError, match="Identity has no 'history'"):
         networks.windows_for(nn.Identity(), movie)
+
+
+def test_saving_never_replaces_what_is_no_network(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "data.txt").write_text("precious")
+    with pytest.raises(ValueError, match="holds no network"):
+        networks.save_network(NETWORKS["LN"](), tmp_path / "mine")
+    assert (tmp_path / "mine" / "data.txt").read_text() == "precious"
+
+
+def test_checkpoint_of_other_data_is_refused(ln_recording, tmp_path):
+    path = tmp_path / "training.safetensors"
+    given = {"settings": replace(QUICK, max_epochs=1), "checkpoint": path, "progress": False}
+    train(NETWORKS["LN"](), ln_recording, **given)
+    other = replace(ln_recording, rates=ln_recording.rates * 2)
+    with pytest.raises(ValueError, match="other settings or data"):
+        train(NETWORKS["LN"](), other, **given)
+
+
+def test_cells_that_were_never_observed_are_refused(ln_recording):
+    blind = replace(ln_recording, rates=np.full_like(ln_recording.rates, np.nan))
+    with pytest.raises(ValueError, match="No cell was observed"):
+        train(NETWORKS["LN"](), blind, settings=QUICK, progress=False)
+
+
+def test_prediction_keeps_the_dtype_of_the_network():
+    network = NETWORKS["LN"]().double()
+    batch = np.zeros((3, 5, 12, 12), dtype=np.float32)
+    assert networks.predict(network, batch).dtype == np.float64
+
+
+def test_shipped_network_and_recording_fit():
+    here = Path(__file__).parents[1]
+    recording = load_recording(here / "data/sample/recording.nwb")
+    network = networks.load_network(here / "models/simulated_retina")
+    scores = evaluate(network, recording).scores
+    assert scores["pearson_r"].mean() > 0.6

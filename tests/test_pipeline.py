@@ -1,9 +1,12 @@
 import json
+from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 
 from retina_codec import pipeline
+from retina_codec.decomposition import decompose
 from retina_codec.export import load
 from retina_codec.pipeline import Config, run
 from retina_codec.recordings import load_recording, write_nwb
@@ -141,7 +144,7 @@ def test_network_for_other_cells_is_refused(finished, tmp_path):
     _, whole, _ = finished
     path = tmp_path / "recording.nwb"
     circuit = Circuit(shape=(18, 18), history=12, cells_per_type=2)
-    write_nwb(simulate_recording(circuit=circuit, n_frames=300), path)
+    write_nwb(simulate_recording(circuit=circuit, n_frames=800), path)
     config = small_config(path, network=str(whole / "network"))
     with pytest.raises(ValueError, match="The network predicts 4 cells, the recording has 8"):
         run(config, tmp_path / "out", progress=False)
@@ -166,3 +169,86 @@ def test_recording_survives_its_analysis(finished, recording):
     before = load_recording(recording)
     assert before.circuit["cells_per_type"] == 1
     assert before.cells["cell_type"].tolist()[0] == "OFF transient"
+
+
+def test_changed_recording_needs_another_folder(tmp_path):
+    path, out = tmp_path / "recording.nwb", tmp_path / "out"
+    circuit = Circuit(shape=(18, 18), history=12, cells_per_type=1)
+    config = small_config(path, epochs=1, n_steps=1)
+    write_nwb(simulate_recording(circuit=circuit, n_frames=800, seed=0), path)
+    run(config, out, progress=False)
+    write_nwb(simulate_recording(circuit=circuit, n_frames=800, seed=1), path)
+    with pytest.raises(ValueError, match="other data .recording:"):
+        run(config, out, progress=False)
+
+
+def lab_file(path):
+    rng = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        for part, n_frames in (("train", 600), ("test", 200)):
+            rates = rng.gamma(0.5, 20.0, size=(2, n_frames + (part == "test")))
+            frames = rng.integers(0, 255, size=(n_frames, 18, 18), dtype=np.uint8)
+            file[f"{part}/stimulus"] = frames
+            file[f"{part}/time"] = np.arange(n_frames) / 100
+            file[f"{part}/response/firing_rate_10ms"] = rates
+
+
+def odd_columns(path):
+    circuit = Circuit(shape=(18, 18), history=12, cells_per_type=1)
+    recording = simulate_recording(circuit=circuit, n_frames=800)
+    cells = recording.cells.assign(
+        cell=["<script>bad", "a/b", "c", "d"], label="$x$", cluster=1, mode=2
+    )
+    write_nwb(replace(recording, cells=cells), path)
+
+
+@pytest.mark.parametrize(("make", "name"), [(lab_file, "lab.h5"), (odd_columns, "odd.nwb")])
+def test_whole_path_on_other_files(make, name, tmp_path):
+    make(tmp_path / name)
+    config = small_config(tmp_path / name, epochs=1, n_steps=1)
+    run(config, tmp_path / "out", progress=False)
+    assert "<script>bad" not in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, "'epochs' must be at least 1, got 0"),
+        ({"n_steps": 0}, "'n_steps' must be at least 1, got 0"),
+        ({"channels": (8,)}, "'channels' must be two numbers above 0"),
+        ({"seed": -1}, "'seed' at least 0"),
+    ],
+)
+def test_senseless_numbers_are_refused_at_once(changes, message):
+    with pytest.raises(ValueError, match=message):
+        small_config("anything", **changes)
+
+
+def test_no_mode_is_told(recording, tmp_path, monkeypatch):
+    def barren(record, method, *, seed):
+        modes = decompose(record, method, seed=seed)
+        return replace(
+            modes,
+            dictionary=modes.dictionary[:0],
+            loadings=modes.loadings[:, :0],
+            firing=modes.firing[:0],
+        )
+
+    monkeypatch.setattr(pipeline._run.decomposition, "decompose", barren)
+    with pytest.raises(ValueError, match="no mode in layer 'relu1' that is ever active"):
+        run(small_config(recording, epochs=1, n_steps=1), tmp_path, progress=False)
+    assert not (tmp_path / "modes_relu1.nc").exists()
+
+
+def test_silent_test_split_gives_valid_json(tmp_path):
+    circuit = Circuit(shape=(18, 18), history=12, cells_per_type=1)
+    recording = simulate_recording(circuit=circuit, n_frames=800)
+    start, stop = recording.splits["test"]
+    rates = recording.rates.copy()
+    rates[start:stop] = 0
+    silent = replace(recording, rates=rates, repeats=np.zeros_like(recording.repeats))
+    write_nwb(silent, tmp_path / "silent.nwb")
+    config = small_config(tmp_path / "silent.nwb", epochs=1, n_steps=1)
+    summary = run(config, tmp_path / "out", progress=False)
+    assert summary["prediction"]["mean r"] is None
+    assert "mean r of (no number)" in summary["findings"][0]

@@ -190,7 +190,8 @@ class TestNwb:
                 measured.rates[:, cell], slow_rates(spikes, list(timestamps), typical)
             )
         assert regular.stimulus.frame_rate_hz == RATE_HZ
-        assert measured.stimulus.frame_rate_hz == pytest.approx(1 / typical)
+        assert measured.stimulus.frame_rate_hz == pytest.approx(RATE_HZ, rel=0.01)
+        assert measured.stimulus.times is None
         assert measured.stimulus.start_s == timestamps[0]
 
     def test_what_is_loaded(self, tmp_path):
@@ -236,7 +237,13 @@ class TestNwb:
         timestamps[20:] += 0.2
         nwb_file(tmp_path / "a.nwb", movie(rate=None, starting_time=None, timestamps=timestamps))
         with pytest.warns(UserWarning, match=r"1 frames last longer .* frame 19 with 0.25 s"):
-            load_recording(tmp_path / "a.nwb")
+            recording = load_recording(tmp_path / "a.nwb")
+        assert recording.stimulus.frame_rate_hz == pytest.approx(RATE_HZ)
+        np.testing.assert_allclose(recording.stimulus.times, timestamps)
+        write_nwb(recording, tmp_path / "b.nwb")
+        with pytest.warns(UserWarning, match="last longer"):
+            again = load_recording(tmp_path / "b.nwb")
+        np.testing.assert_allclose(again.stimulus.times, timestamps)
 
     def test_scaled_and_binary_movies(self, tmp_path):
         bits = MOVIE > 100

@@ -173,3 +173,10 @@ def test_nan_in_a_lazy_movie_is_found_when_read():
         samples[20:40]
     with pytest.raises(ValueError, match="frame 30 holds NaN"):
         normalisation(movie)
+
+
+def test_samples_have_the_times_of_irregular_frames():
+    frames = np.zeros((6, 2, 2))
+    times = np.array([0.0, 0.1, 0.2, 0.9, 1.0, 1.1])
+    samples = windows(Stimulus(frames=frames, frame_rate_hz=10.0, times=times), 2)
+    np.testing.assert_array_equal(samples.sample, times[2:])

@@ -17,6 +17,7 @@ from sklearn.covariance import LedoitWolf
 Output = Float[torch.Tensor, "batch output"]
 Value = Float[torch.Tensor, " batch"]
 Target = Callable[[Output, Output], Value]
+LEAST_STD = 0.1
 
 
 def named(name: str) -> Callable[[Target], Target]:
@@ -122,9 +123,10 @@ def surprisal(training_output: Float[np.ndarray, "sample output"]) -> Target:
     >>> 1.9 < float(target(torch.tensor([[2.0, 0.0]]), torch.zeros(1, 2))) < 2.1
     True
     """
-    mean, std = training_output.mean(axis=0), training_output.std(axis=0)
-    std = np.where(std > 0, std, 1.0)
-    fit = LedoitWolf(assume_centered=True).fit((training_output - mean) / std)
+    output = np.asarray(training_output, dtype=np.float64)
+    mean, std = output.mean(axis=0), output.std(axis=0)
+    std = np.maximum(std, max(LEAST_STD * np.median(std), np.finfo(float).tiny))
+    fit = LedoitWolf(assume_centered=True).fit((output - mean) / std)
     precision = fit.precision_ / np.outer(std, std)
 
     @named("surprisal")

@@ -28,6 +28,8 @@ class Stimulus(Record):
         Side of a pixel on the retina in micrometres; None when nobody said.
     start_s
         Time of the first frame.
+    times
+        Begin of each frame in seconds, where frames came irregularly; None where they did not.
     name
         What was shown.
 
@@ -41,6 +43,9 @@ class Stimulus(Record):
     frame_rate_hz: float
     pixel_um: float | None = None
     start_s: float = 0.0
+    times: Real[Any, " time"] | None = field(
+        default=None, metadata={"long_name": "begin of the frame", "units": "s"}
+    )
     name: str = "stimulus"
 
     def __post_init__(self):

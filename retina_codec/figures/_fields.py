@@ -101,7 +101,8 @@ def plot_combinations(
     maps = space * np.linalg.norm(time_course, axis=1)[:, None, None]
     items = fields.items.reset_index(drop=True)
     cells = sorted(set(items["cell"].tolist()))[:MOST_CELLS] if cells is None else list(cells)
-    counts = items[items["cell"].isin(cells)].groupby("combination", sort=False)["n_samples"].sum()
+    frequency = "n_occurrences" if "n_occurrences" in items else "n_samples"
+    counts = items[items["cell"].isin(cells)].groupby("combination", sort=False)[frequency].sum()
     names = counts.sort_values(ascending=False, kind="stable").index[:most].tolist()
     rows = {
         pair: row for row, pair in enumerate(zip(items["combination"], items["cell"], strict=True))

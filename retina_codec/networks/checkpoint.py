@@ -33,7 +33,7 @@ def save_network(
     network
         One of `ARCHITECTURES`.
     path
-        The folder; an older network under the same name is replaced.
+        The folder; an older network under the same name is replaced, nothing else is.
     scores
         One row for each cell, as `evaluate` gives them.
     about
@@ -43,6 +43,8 @@ def save_network(
     ------
     TypeError
         If the network is of another class.
+    ValueError
+        If something else lies under that name.
 
     Examples
     --------
@@ -58,12 +60,16 @@ def save_network(
         msg = f"Cannot save a {name}; expected one of {', '.join(ARCHITECTURES)}."
         raise TypeError(msg)
     path = Path(path)
+    if path.exists() and not (path / CONFIG).exists():
+        msg = f"{path} is there and holds no network. Choose another folder for the network."
+        raise ValueError(msg)
     partial = path.with_name(f"{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     config = {"architecture": name, "settings": network.settings}
     (partial / CONFIG).write_text(json.dumps(config, indent=1))
     save_file({k: v.cpu().contiguous() for k, v in network.state_dict().items()}, partial / WEIGHTS)
+    (partial / WEIGHTS).chmod(0o644)
     if scores is not None:
         (partial / SCORES).write_text(scores.to_json(orient="records", indent=1))
     (partial / CARD).write_text(_card(network, scores, about or {}))
@@ -102,7 +108,7 @@ def load_network(path: str | PathLike) -> nn.Module:
     except (OSError, SafetensorError) as error:
         msg = f"{path} is not a network: {expected} ({error})."
         raise ValueError(msg) from error
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
         reason = str(error).splitlines()[0]
         msg = f"{path} is not a network of this package: {expected} that fit ({reason})."
         raise ValueError(msg) from error

@@ -1,6 +1,7 @@
 """How well a network predicts ganglion cells."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ def windows_for(
     Parameters
     ----------
     network
-        Has `history` and `normalisation`, as all networks of this package have.
+        Has `history`, `normalisation` and `settings`, as all networks of this package have.
     stimulus
         The movie.
     frames
@@ -31,9 +32,10 @@ def windows_for(
     ValueError
         If the network does not say what it wants, or the movie has another size.
     """
-    if not (hasattr(network, "history") and hasattr(network, "normalisation")):
+    wanted = ("history", "normalisation", "settings")
+    if not all(hasattr(network, name) for name in wanted):
         msg = (
-            f"{type(network).__name__} has no 'history' and 'normalisation'. "
+            f"{type(network).__name__} has no 'history', 'normalisation' and 'settings'. "
             "Make its windows yourself: stimuli.windows(stimulus, history, normalisation=...)."
         )
         raise ValueError(msg)
@@ -45,40 +47,37 @@ def windows_for(
 
 
 def predict(
-    network: nn.Module, samples, *, batch_size: int = 512, device: str = "cpu"
+    network: nn.Module, samples: Any, *, batch_size: int = 512
 ) -> Float[np.ndarray, "sample cell"]:
     """Output of a network for every sample, in evaluation mode.
 
     Parameters
     ----------
     network
-        Any module; it is left as it was.
+        Any module, evaluated in its own dtype where its parameters are; it is left as it was.
     samples
         Anything with a length that slices into batches, such as `stimuli.windows`.
     batch_size
         Samples in a batch.
-    device
-        Where to compute.
 
     Examples
     --------
     >>> predict(nn.Identity(), np.ones((3, 2), dtype=np.float32)).tolist()
     [[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]
     """
+    like = next(network.parameters(), next(network.buffers(), torch.zeros(1)))
     modes = {module: module.training for module in network.modules()}
-    network.eval().to(device)
+    network.eval()
     try:
         with torch.no_grad():
             batches = [
-                network(torch.as_tensor(samples[first : first + batch_size]).to(device))
-                .cpu()
-                .numpy()
+                network(torch.as_tensor(samples[first : first + batch_size]).to(like))
                 for first in range(0, len(samples), batch_size)
             ]
     finally:
         for module, training in modes.items():
             module.training = training
-    return np.concatenate(batches)
+    return torch.cat(batches).cpu().numpy()
 
 
 def evaluate(
@@ -118,8 +117,8 @@ def evaluate(
         scores["explainable_variance"] = explainable_variance(
             np.asarray(recording.repeats[:, samples.history :], dtype=np.float64)
         )
-        with np.errstate(invalid="ignore", divide="ignore"):
-            scores["normalised_r"] = scores["pearson_r"] / np.sqrt(scores["explainable_variance"])
+        explainable = scores["explainable_variance"].where(scores["explainable_variance"] > 0)
+        scores["normalised_r"] = scores["pearson_r"] / np.sqrt(explainable)
     return Predictions(
         recorded=recorded, predicted=predicted, sample=samples.sample, scores=scores, network=name
     )

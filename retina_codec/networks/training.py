@@ -4,6 +4,7 @@ import json
 import math
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 
@@ -119,6 +120,10 @@ class _Loop:
         self.settings, self.device, self.network = settings, device, network
         self.validation = validation_blocks(self.samples, settings)
         self.fitted = np.flatnonzero(~self.validation)
+        for name, part in (("training", ~self.validation), ("validation", self.validation)):
+            if not np.isfinite(self.rates[part]).any():
+                msg = f"No cell was observed in the {name} part of the split 'train'."
+                raise ValueError(msg)
         self.average = AveragedModel(
             network, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True
         )
@@ -157,7 +162,7 @@ class _Loop:
 
     def validate(self, epoch: int, training_loss: float) -> None:
         kept = np.flatnonzero(self.validation)
-        predicted = predict(self.average.module, _Chosen(self.samples, kept), device=self.device)
+        predicted = predict(self.average.module, _Chosen(self.samples, kept))
         recorded = self.rates[kept]
         loss = poisson_loss(torch.from_numpy(predicted), torch.from_numpy(recorded), self.bin_s)
         r = np.nanmean(pearson_r(recorded, predicted))
@@ -167,13 +172,19 @@ class _Loop:
         if better:
             self.best, self.best_epoch = deepcopy(self.average.module.state_dict()), epoch
 
+    def identity(self) -> dict[str, object]:
+        """Return what makes two trainings the same: settings, rates and shapes of weights."""
+        shapes = {name: list(p.shape) for name, p in self.network.named_parameters()}
+        rates = sha256(np.ascontiguousarray(self.rates).tobytes()).hexdigest()[:16]
+        return {"settings": asdict(self.settings), "rates": rates, "shapes": shapes}
+
     def save(self, path: Path) -> None:
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         for index, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"adam.{index}.{k}": v for k, v in state.items()}
-        about = {"settings": asdict(self.settings), "log": self.log, "best_epoch": self.best_epoch}
+        about = {"of": self.identity(), "log": self.log, "best_epoch": self.best_epoch}
         partial = path.with_suffix(".partial")
         copies = {key: tensor.detach().cpu().clone() for key, tensor in tensors.items()}
         save_file(copies, partial, metadata={"training": json.dumps(about)})
@@ -187,8 +198,8 @@ class _Loop:
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             msg = f"{path} is not a training checkpoint ({error}). Delete it to start anew."
             raise ValueError(msg) from error
-        if about["settings"] != asdict(self.settings):
-            msg = f"{path} is of a training with other settings. Delete it to start anew."
+        if about.get("of") != self.identity():
+            msg = f"{path} is of a training with other settings or data. Delete it to start anew."
             raise ValueError(msg)
         self.network.load_state_dict(_below("network", tensors))
         self.average.load_state_dict(_below("average", tensors))
@@ -240,7 +251,10 @@ def validation_blocks(samples: Windows, settings: TrainingSettings) -> np.ndarra
     block = max(1, round(settings.validation_block_s * samples.stimulus.frame_rate_hz))
     block = min(block, max(1, int(len(samples) * settings.validation_share)))
     every = max(2, round(1 / settings.validation_share))
-    return (np.arange(len(samples)) // block) % every == every - 1
+    marked = (np.arange(len(samples)) // block) % every == every - 1
+    if not marked.any():
+        marked[-block:] = True
+    return marked
 
 
 def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

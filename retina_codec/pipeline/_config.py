@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,15 +54,23 @@ class Config:
     """Of all random numbers."""
 
     def __post_init__(self):
-        self.check("target", self.target, [*TARGETS, "cell-0"], self.target.startswith("cell-"))
-        self.check("method", self.method, list(METHODS))
-
-    @staticmethod
-    def check(name: str, value: str, allowed: list[str], also: bool = False) -> None:
-        """Raise an error that lists what is allowed, unless the value is."""
-        if value not in allowed and not also:
-            msg = f"Unknown {name} {value!r}. Expected one of: {', '.join(allowed)}."
+        a_cell = self.target.startswith("cell-")
+        for name, allowed in (("target", [*TARGETS, "cell-0"]), ("method", list(METHODS))):
+            value = getattr(self, name)
+            if value not in allowed and not (name == "target" and a_cell):
+                msg = f"Unknown {name} {value!r}. Expected one of: {', '.join(allowed)}."
+                raise ValueError(msg)
+        counts = {"epochs": self.epochs, "n_steps": self.n_steps, "n_cells": self.n_cells}
+        for name, value in counts.items():
+            if value is not None and value < 1:
+                msg = f"'{name}' must be at least 1, got {value}."
+                raise ValueError(msg)
+        if len(self.channels) != 2 or min(self.channels) < 1:
+            msg = f"'channels' must be two numbers above 0, one a layer, got {self.channels}."
             raise ValueError(msg)
+        if not self.history_s > 0 or self.seed < 0:
+            msg = f"'history_s' must be above 0 and 'seed' at least 0, got {self.history_s} and "
+            raise ValueError(msg + f"{self.seed}.")
 
     def check_target(self, n_cells: int) -> None:
         """Raise an error if the target is a cell that is not there."""
@@ -83,11 +92,18 @@ class Config:
     @classmethod
     def kept_in(cls, folder: Path) -> "Config":
         """Return the settings that `keep_in` wrote."""
-        settings = json.loads((folder / CONFIG).read_text())
+        settings = read_kept(folder)["settings"]
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
 
-    def keep_in(self, folder: Path) -> None:
-        """Write the settings to a new folder, or check that an old one has the same.
+    def keep_in(self, folder: Path, inputs: Mapping[str, str]) -> None:
+        """Write settings and inputs to a new folder, or check that an old one has the same.
+
+        Parameters
+        ----------
+        folder
+            Of the run.
+        inputs
+            Fingerprints of what the run reads, by name.
 
         Raises
         ------
@@ -96,21 +112,38 @@ class Config:
         ValueError
             If it holds a run with other settings.
         """
-        path = folder / CONFIG
-        settings = json.loads(json.dumps(asdict(self)))
+        new = {"settings": json.loads(json.dumps(asdict(self))), "inputs": dict(inputs)}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                path.write_text(json.dumps(settings, indent=1))
+            if not (folder / CONFIG).exists():
+                partial = folder / f"{CONFIG}.partial"
+                partial.write_text(json.dumps(new, indent=1))
+                partial.replace(folder / CONFIG)
         except OSError as error:
             msg = f"Cannot write to {folder} ({error.strerror}). Choose another folder."
             raise OSError(msg) from error
-        kept = json.loads(path.read_text())
-        other = [key for key in settings if kept.get(key) != settings[key]]
-        if other:
-            key = other[0]
-            msg = (
-                f"{folder} holds a run with other settings ({key}: {kept.get(key)!r} there, "
-                f"{settings[key]!r} here). Choose another folder, or delete this one."
-            )
-            raise ValueError(msg)
+        kept = read_kept(folder)
+        for part, noun in (("settings", "other settings"), ("inputs", "other data")):
+            for key, value in new[part].items():
+                if kept[part].get(key) != value:
+                    msg = (
+                        f"{folder} holds a run with {noun} ({key}: {kept[part].get(key)!r} there, "
+                        f"{value!r} here). Choose another folder, or delete this one."
+                    )
+                    raise ValueError(msg)
+
+
+def read_kept(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return settings and inputs that a run kept.
+
+    Raises
+    ------
+    ValueError
+        If the file is not one that a run wrote.
+    """
+    try:
+        kept = json.loads((folder / CONFIG).read_text())
+        return {"settings": dict(kept["settings"]), "inputs": dict(kept["inputs"])}
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"{folder / CONFIG} was not written by a run ({error}). Choose another folder."
+        raise ValueError(msg) from error

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 
@@ -43,6 +44,7 @@ from ._summary import summary_of, write_summary
 log = logging.getLogger(__name__)
 
 TRAINING_OUTPUTS = 5000
+LEAST_SAMPLES = 40
 
 
 def run(config: Config, out: str | PathLike, *, progress: bool = True) -> dict[str, object]:
@@ -80,7 +82,7 @@ def run(config: Config, out: str | PathLike, *, progress: bool = True) -> dict[s
     untrained = load_network(config.network) if config.network else new_network(config, recording)
     layers = tuple(config.layers or getattr(untrained, "default_layers", ()))
     check_fit(untrained, recording, layers, config)
-    config.keep_in(out)
+    config.keep_in(out, fingerprints(config, recording))
     network = untrained
     if config.network is None:
         settings = config.training(TrainingSettings())
@@ -117,7 +119,7 @@ def analysis(
     modes = {
         layer: kept(
             out / f"modes_{layer}.nc",
-            lambda record=record: decomposition.decompose(record, method, seed=config.seed),
+            lambda record=record: modes_of(record, method, config.seed),
         )
         for layer, record in explained.items()
     }
@@ -144,6 +146,19 @@ def analysis(
     }
 
 
+def fingerprints(config: Config, recording: Recording) -> dict[str, str]:
+    """Return what tells one input from another: of the rates, some frames, and the network."""
+    frames = recording.stimulus.frames
+    every = max(1, frames.shape[0] // 100)
+    some = [np.ascontiguousarray(frames[i]) for i in range(0, frames.shape[0], every)]
+    parts = [np.ascontiguousarray(recording.rates), *some]
+    found = {"recording": sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]}
+    if config.network:
+        weights = Path(config.network) / "weights.safetensors"
+        found["network"] = sha256(weights.read_bytes()).hexdigest()[:16]
+    return found
+
+
 def new_network(config: Config, recording: Recording) -> DeepRetina:
     """Return the network that will be trained."""
     history = max(1, round(config.history_s * recording.stimulus.frame_rate_hz))
@@ -165,7 +180,13 @@ def check_fit(
     for layer in layers:
         named_module(network, layer)
     for split in ("train", "test"):
-        windows_for(network, recording.stimulus, frames=recording.splits[split])
+        samples = windows_for(network, recording.stimulus, frames=recording.splits[split])
+        if len(samples) < LEAST_SAMPLES:
+            msg = (
+                f"Split {split!r} gives {len(samples)} samples, at least {LEAST_SAMPLES} are "
+                "needed. Use a longer recording or a shorter history."
+            )
+            raise ValueError(msg)
     n_outputs = predict(network, windows_for(network, recording.stimulus)[:1]).shape[1]
     n_cells = recording.rates.shape[1]
     if n_outputs != n_cells:
@@ -204,6 +225,24 @@ def kept(path: Path, make: Callable[[], Record]) -> Record:
     record = make()
     save(record, path)
     return record
+
+
+def modes_of(record: Contributions, method: decomposition.Decomposition, seed: int) -> Modes:
+    """Decompose, and refuse to go on without any mode.
+
+    Raises
+    ------
+    ValueError
+        If no mode is ever active.
+    """
+    modes = decomposition.decompose(record, method, seed=seed)
+    if not len(modes.dictionary):
+        msg = (
+            f"{modes.method} found no mode in layer {record.layer!r} that is ever active "
+            f"({modes.n_dead} are dead). Choose another method."
+        )
+        raise ValueError(msg)
+    return modes
 
 
 def kept_contributions(

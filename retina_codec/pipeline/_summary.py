@@ -14,6 +14,7 @@ import pandas as pd
 from sklearn.metrics import adjusted_rand_score
 
 from retina_codec.datatypes import Effects, Modes, Predictions, Recording
+from retina_codec.receptive_fields import active_modes
 from retina_codec.statistics import pearson
 
 from ._config import Config
@@ -61,17 +62,16 @@ def command(config: Config) -> str:
 
 def prediction_summary(predictions: Predictions, baseline: Predictions) -> dict[str, Any]:
     """Mean scores of the network and of the LN model on the test split."""
-    r = float(np.nanmean(predictions.scores["pearson_r"]))
-    ln = float(np.nanmean(baseline.scores["pearson_r"]))
+    r, ln = (mean_of(p.scores["pearson_r"]) for p in (predictions, baseline))
     numbers = {
         "samples": len(predictions.sample),
         "cells": len(predictions.scores),
-        "mean r": rounded(r),
-        "mean r of the LN model": rounded(ln),
-        "ratio": rounded(r / ln) if ln > 0 else None,
+        "mean r": r,
+        "mean r of the LN model": ln,
+        "ratio": rounded(r / ln) if r is not None and ln else None,
     }
     if "normalised_r" in predictions.scores:
-        numbers["median normalised r"] = rounded(np.nanmedian(predictions.scores["normalised_r"]))
+        numbers["mean normalised r"] = mean_of(predictions.scores["normalised_r"])
     return numbers
 
 
@@ -86,7 +86,7 @@ def layer_summary(layer: str, recording: Recording, records: Mapping[str, Any]) 
         "modes dead": modes.n_dead,
         "held-out R2": rounded(modes.r2),
         "R2 on fitted samples": rounded(modes.r2_train),
-        "active modes in a sample (mean)": rounded((modes.loadings > 0).sum(1).mean()),
+        "active modes in a sample (mean)": rounded(active_modes(modes).sum(axis=1).mean()),
         "clusters of cells": int(clusters.nunique()),
         **effect_summary(records["effects"][layer], records["correlations"][layer]),
     }
@@ -96,16 +96,16 @@ def layer_summary(layer: str, recording: Recording, records: Mapping[str, Any]) 
     return numbers
 
 
-def effect_summary(effects: Effects, correlations: pd.DataFrame) -> dict[str, float]:
+def effect_summary(effects: Effects, correlations: pd.DataFrame) -> dict[str, float | None]:
     """How much the rates change, and whether the cells that go with a mode lose most without it."""
     control = effects.conditions["control"].to_numpy().astype(bool)
     size = np.abs(effects.relative_change)
     hit = hit_cells(effects, correlations)
     return {
-        "mean |change of rate| without a mode's channels": rounded(np.nanmean(size[~control])),
-        "mean |change of rate| without random channels": rounded(np.nanmean(size[control])),
-        "r of loss with mode-cell correlation": rounded(np.nanmean(hit[~control])),
-        "the same for random channels": rounded(np.nanmean(hit[control])),
+        "mean |change of rate| without a mode's channels": mean_of(size[~control]),
+        "mean |change of rate| without random channels": mean_of(size[control]),
+        "r of loss with mode-cell correlation": mean_of(hit[~control]),
+        "the same for random channels": mean_of(hit[control]),
     }
 
 
@@ -116,9 +116,21 @@ def hit_cells(effects: Effects, correlations: pd.DataFrame) -> np.ndarray:
     return np.diag(pearson(loss, with_mode))
 
 
-def rounded(value: float | np.floating) -> float:
-    """Four digits are enough for a summary."""
-    return float(f"{value:.4g}")
+def rounded(value: float | np.floating) -> float | None:
+    """Four digits are enough for a summary; None for what is no number."""
+    return float(f"{value:.4g}") if np.isfinite(value) else None
+
+
+def mean_of(values: Any) -> float | None:
+    """Mean of the numbers among the values."""
+    numbers = np.asarray(values, dtype=float)
+    numbers = numbers[np.isfinite(numbers)]
+    return rounded(numbers.mean()) if numbers.size else None
+
+
+def said(value: float | None, form: str) -> str:
+    """Write a number, or say that there is none."""
+    return "(no number)" if value is None else format(value, form)
 
 
 def findings(numbers: Mapping[str, Any], recording: Recording) -> list[str]:
@@ -126,34 +138,34 @@ def findings(numbers: Mapping[str, Any], recording: Recording) -> list[str]:
     prediction = numbers["prediction"]
     sentences = [
         f"On {prediction['samples']} held-out samples the network predicts {prediction['cells']} "
-        f"cells with a mean r of {prediction['mean r']:.3f}, the LN model with "
-        f"{prediction['mean r of the LN model']:.3f}."
+        f"cells with a mean r of {said(prediction['mean r'], '.3f')}, the LN model with "
+        f"{said(prediction['mean r of the LN model'], '.3f')}."
     ]
     for layer, found in numbers["layers"].items():
-        sentences.append(
-            f"Layer {layer}: {found['modes alive']} modes explain "
-            f"{100 * found['held-out R2']:.0f} % of the variance of the contributions to the "
-            f"{found['target']} on samples held out, with "
-            f"{found['active modes in a sample (mean)']:.1f} modes active in a sample; half of the "
-            f"samples have a gap below {100 * found['median relative gap']:.2g} %."
-        )
         own = found["mean |change of rate| without a mode's channels"]
         control = found["mean |change of rate| without random channels"]
-        r, r_control = (
-            found[name]
-            for name in ("r of loss with mode-cell correlation", "the same for random channels")
-        )
-        sentences.append(
+        r = found["r of loss with mode-cell correlation"]
+        r_control = found["the same for random channels"]
+        sentences += [
+            f"Layer {layer}: {found['modes alive']} modes explain "
+            f"{said(found['held-out R2'], '.0%')} of the variance of the contributions to the "
+            f"{found['target']} on samples held out, with "
+            f"{said(found['active modes in a sample (mean)'], '.1f')} modes active in a sample; "
+            f"half of the samples have a gap below {said(found['median relative gap'], '.2%')}.",
             f"Layer {layer}: without the channels of a mode the mean rate of a cell changes by "
-            f"{100 * own:.0f} % on average, without as many random channels by "
-            f"{100 * control:.0f} %. Over cells, the loss correlates with how much a cell goes "
-            f"with the mode: r = {r:.2f}, for random channels {r_control:.2f}."
-        )
+            f"{said(own, '.0%')} on average, without as many random channels by "
+            f"{said(control, '.0%')}. Over cells, the loss correlates with how much a cell goes "
+            f"with the mode: r = {said(r, '.2f')}, for random channels {said(r_control, '.2f')}.",
+        ]
+        if own is not None and control is not None and own < 1.2 * control:
+            sentences.append(
+                f"Layer {layer}: random channels change the rates about as much as those of a mode."
+            )
     return sentences
 
 
 def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
     """Write the summary as JSON, whole or not at all."""
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(summary, indent=1))
+    partial.write_text(json.dumps(summary, indent=1, allow_nan=False))
     partial.replace(path)

@@ -71,7 +71,7 @@ def _fields(recording: Recording, sums, spikes, mean_frame, history) -> Fields:
     with np.errstate(invalid="ignore", divide="ignore"):
         values = sums / spikes[:, None, None] - mean_frame.mean()
     shape = (len(spikes), history, *recording.stimulus.frames.shape[1:])
-    items = recording.cells.reset_index(drop=True).copy()
+    items = recording.cells.drop(columns=["cell", "label"], errors="ignore").reset_index(drop=True)
     items.insert(0, "cell", np.arange(len(spikes)))
     items["label"] = [f"cell {cell}" for cell in items["cell"]]
     return Fields(

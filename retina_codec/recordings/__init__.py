@@ -186,6 +186,9 @@ def _with_splits(recording: Recording, test_frames: int | None) -> Recording:
         if test_frames is not None:
             msg = f"'test_frames' is for files without splits; this one has {recording.splits}."
             raise ValueError(msg)
+        if not {"train", "test"} <= set(recording.splits):
+            msg = f"Expected the splits 'train' and 'test', found {', '.join(recording.splits)}."
+            raise ValueError(msg)
         return recording
     n_frames = recording.rates.shape[0]
     n_test = test_frames

@@ -55,6 +55,8 @@ def read(path: Path, contents: h5py.File, *, stimulus: str | None = None) -> Rec
     _refuse_nwb_1(contents, path)
     series = _chosen_series(contents, stimulus)
     edges, frame_rate_hz = _frame_clock(series)
+    regular = regular_edges(len(edges) - 1, frame_rate_hz, start_s=float(edges[0]))
+    in_step = np.abs(edges - regular).max() < 0.5 / frame_rate_hz
     units = _units(contents, path)
     spike_times = _ragged(units, "spike_times")
     extras = json.loads(_text(contents[EXTRAS])) if EXTRAS in contents else {}
@@ -73,6 +75,7 @@ def read(path: Path, contents: h5py.File, *, stimulus: str | None = None) -> Rec
             frames=_frames(series),
             frame_rate_hz=frame_rate_hz,
             start_s=float(edges[0]),
+            times=None if in_step else edges[:-1],
             name=series.name.rsplit("/", 1)[-1],
             pixel_um=extras.get("pixel_um"),
         ),
@@ -159,13 +162,20 @@ def _frame_clock(series: h5py.Group) -> tuple[Float[np.ndarray, " edge"], float]
         except ValueError as error:
             msg = f"Stimulus {name!r}: {error}"
             raise ValueError(msg) from None
-        return edges, 1 / float(np.median(np.diff(edges)))
+        return edges, _rate_of(edges)
     start = series.get("starting_time")
     rate = float(start.attrs.get("rate", 0.0)) if start is not None else 0.0
     if not rate > 0:
         msg = f"Stimulus {name!r}: expected timestamps, or a starting_time with a rate above 0."
         raise ValueError(msg)
     return regular_edges(n_frames, rate, start_s=float(start[()])), rate
+
+
+def _rate_of(edges: Float[np.ndarray, " edge"]) -> float:
+    """Frames per second: the mean rate, unless frames are missing; then that of the others."""
+    durations = np.diff(edges)
+    typical = np.median(durations)
+    return 1 / float(durations[durations < 1.5 * typical].mean())
 
 
 def _frames(series: h5py.Group) -> Any:

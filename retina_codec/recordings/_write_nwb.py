@@ -17,9 +17,15 @@ from pynwb.epoch import TimeIntervals
 from pynwb.image import ImageSeries
 from pynwb.misc import Units
 
-from retina_codec.datatypes import Recording
+from retina_codec.datatypes import Recording, Stimulus
 
-from ._frame_clock import observed_frames, observed_intervals, rates_in_frames, regular_edges
+from ._frame_clock import (
+    measured_edges,
+    observed_frames,
+    observed_intervals,
+    rates_in_frames,
+    regular_edges,
+)
 from ._nwb import EXTRAS, FIRING_RATES, REPEATS, SPLITS
 
 CHUNK_BYTES = 2**20
@@ -46,8 +52,7 @@ def write_nwb(recording: Recording, path: str | Path) -> None:
     Examples
     --------
     >>> import tempfile
-    >>> from retina_codec.datatypes import Stimulus
-    >>> recording = Recording(
+    >>>     >>> recording = Recording(
     ...     stimulus=Stimulus(frames=np.zeros((40, 4, 4), dtype=np.uint8), frame_rate_hz=100.0),
     ...     rates=np.full((40, 1), 100.0),
     ...     cells=pd.DataFrame({"kind": ["OFF"]}),
@@ -131,13 +136,20 @@ def _image_series(recording: Recording) -> ImageSeries:
         description=f"Stimulus movie, axes frame, row, column{size}.",
         data=H5DataIO(_Blocks(stimulus.frames), **COMPRESSED),
         unit="n.a.",
-        starting_time=float(stimulus.start_s),
-        rate=float(stimulus.frame_rate_hz),
+        **_timing(stimulus),
     )
+
+
+def _timing(stimulus: Stimulus) -> dict[str, Any]:
+    if stimulus.times is not None:
+        return {"timestamps": np.asarray(stimulus.times, dtype=np.float64)}
+    return {"starting_time": float(stimulus.start_s), "rate": float(stimulus.frame_rate_hz)}
 
 
 def _edges(recording: Recording) -> np.ndarray:
     stimulus = recording.stimulus
+    if stimulus.times is not None:
+        return measured_edges(np.asarray(stimulus.times), stimulus.frames.shape[0])
     return regular_edges(
         stimulus.frames.shape[0], float(stimulus.frame_rate_hz), start_s=float(stimulus.start_s)
     )

@@ -59,9 +59,9 @@ def mode_section(modes: Mapping[str, Modes], contributions: Mapping[str, Contrib
 def correlation_section(correlations: Mapping[str, pd.DataFrame]) -> Section:
     """Which cells go with which modes."""
     lead = (
-        "How the loading of each mode goes with the rate of each cell over time. Cells that share "
-        "modes are put into one cluster. This is a correlation; what a mode does is tested under "
-        "Effects."
+        "How the loading of each mode goes with the predicted rate of each cell over time. Cells "
+        "that share modes are put into one cluster. This is a correlation; what a mode does is "
+        "tested under Effects."
     )
     parts = tuple(
         Part(title=f"Layer {layer}", pictures=(_mode_cells_picture(layer, table),))
@@ -133,9 +133,9 @@ def _mode_cells_picture(layer: str, table: pd.DataFrame) -> Picture:
         lambda figure: plot_mode_cells(table, ax=figure.subplots()),
         size=(6.8, height_of(len(table))),
         caption=(
-            f"Pearson r (no unit) between the loading of each mode of layer {layer} and the rate "
-            f"of each cell: n = {len(table)} cells in {n_clusters} clusters, {n_modes} modes. "
-            "Lines separate clusters."
+            f"Pearson r (no unit) between the loading of each mode of layer {layer} and the "
+            f"predicted rate of each cell: n = {len(table)} cells in {n_clusters} clusters, "
+            f"{n_modes} modes. Lines separate clusters."
         ),
         alt=f"Heat map of correlations of layer {layer}, cells by modes, cells in clusters.",
     )

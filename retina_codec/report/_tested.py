@@ -37,8 +37,8 @@ def field_section(fields: Mapping[str, Fields]) -> Section:
 def effect_section(effects: Mapping[str, Effects]) -> Section:
     """Show what removing or keeping the channels of a mode does, beside random channels."""
     lead = (
-        "The causal test: the channels of one mode are removed from the network, or are the only "
-        "ones kept, and the rates are predicted again. Random channels, as many, tell what any "
+        "The causal test: the channels of one mode are removed from the network "
+        "and the rates are predicted again. Random channels, as many, tell what any "
         "channels would do."
     )
     parts = tuple(_effect_part(layer, record) for layer, record in effects.items())
@@ -81,8 +81,8 @@ def _combinations_picture(name: str, record: Fields) -> Picture:
         caption=(
             f"Spatial maps of the mean IRF of n = {n_cells} cells (columns) while exactly these "
             f"modes were active (rows, the {n_rows} most frequent combinations first); n above a "
-            "map is its number of samples. Signed, white is 0; one colour scale a cell, strength kept. "
-            "Empty: the combination did not occur with this cell."
+            "map is its number of samples. Signed, white is 0; one colour scale for each cell. "
+            "Empty: the cell hardly fired while these modes were active."
         ),
         alt=f"Grid of spatial maps, {n_rows} combinations of modes by {n_cells} cells.",
     )

@@ -90,6 +90,8 @@ class Windows:
     @property
     def sample(self) -> Float[np.ndarray, " sample"]:
         """Time of each sample in seconds: when its bin begins."""
+        if self.stimulus.times is not None:
+            return np.asarray(self.stimulus.times)[self.bins]
         return self.stimulus.start_s + self.bins / self.stimulus.frame_rate_hz
 
     def __getitem__(
