@@ -20,7 +20,6 @@ from pynwb.misc import Units
 from retina_codec.datatypes import Recording, Stimulus
 
 from ._frame_clock import (
-    measured_edges,
     observed_frames,
     observed_intervals,
     rates_in_frames,
@@ -149,7 +148,8 @@ def _timing(stimulus: Stimulus) -> dict[str, Any]:
 def _edges(recording: Recording) -> np.ndarray:
     stimulus = recording.stimulus
     if stimulus.times is not None:
-        return measured_edges(np.asarray(stimulus.times), stimulus.frames.shape[0])
+        times = np.asarray(stimulus.times)
+        return np.append(times, times[-1] + np.median(np.diff(times)))
     return regular_edges(
         stimulus.frames.shape[0], float(stimulus.frame_rate_hz), start_s=float(stimulus.start_s)
     )
