@@ -51,7 +51,7 @@ def run(
         int | None, typer.Option(help="Frames at the end to hold out [min(5000, 15 %)].")
     ] = None,
     history_s: Annotated[float, typer.Option(help="Window of the network in seconds.")] = 0.4,
-    epochs: Annotated[int | None, typer.Option(help="Most passes through the data.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Most passes in training.")] = None,
     layer: Annotated[
         list[str] | None, typer.Option(help="Layer to explain; repeat for several.")
     ] = None,

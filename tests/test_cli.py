@@ -1,5 +1,6 @@
 """The command line as a user meets it: in a process of its own."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pandas as pd
 import pynwb
 import pytest
 
+from retina_codec import cli
 from retina_codec.datatypes import Recording, Stimulus
 from retina_codec.recordings import write_nwb
 from retina_codec.simulation import Circuit, simulate_recording
@@ -18,14 +20,14 @@ from retina_codec.simulation import Circuit, simulate_recording
 REAL = Path(__file__).parents[2] / "shared/recordings/salamander_checkerboard.nwb"
 
 
-def command(*words, timeout=120):
+def command(*words, timeout=120, threads=1):
     program = [sys.executable, "-c", "from retina_codec.cli import main; main()"]
     return subprocess.run(
         [*program, *map(str, words)],
         capture_output=True,
         text=True,
         timeout=timeout,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": str(threads)},
     )
 
 
@@ -39,7 +41,19 @@ def recording(tmp_path_factory):
 
 def small_run(recording, out, *more):
     return command(
-        "run", recording, "--out", out, "--history-s", 0.1, "--epochs", 1, "--n-steps", 2, *more
+        "run",
+        recording,
+        "--out",
+        out,
+        "--history-s",
+        0.1,
+        "--epochs",
+        1,
+        "--n-steps",
+        2,
+        "--layer",
+        "relu1",
+        *more,
     )
 
 
@@ -92,7 +106,7 @@ def nwb_without(part):
     return make
 
 
-def nwb_with(n_frames=300, silent=False, nan=False):
+def nwb_with(n_frames=400, silent=False, nan=False):
     def make(folder):
         rng = np.random.default_rng(0)
         frames = rng.normal(size=(n_frames, 18, 18)).astype(np.float32)
@@ -104,7 +118,7 @@ def nwb_with(n_frames=300, silent=False, nan=False):
             stimulus=Stimulus(frames=frames, frame_rate_hz=100.0),
             rates=np.stack([np.histogram(t, edges)[0] * 100.0 for t in times], axis=1),
             cells=pd.DataFrame({"kind": ["a", "b"]}),
-            splits={"train": (0, n_frames - 50), "test": (n_frames - 50, n_frames)},
+            splits={"train": (0, n_frames - 100), "test": (n_frames - 100, n_frames)},
             spike_times=tuple(times),
         )
         path = folder / "small.nwb"
@@ -144,14 +158,23 @@ BAD = {
 
 
 @pytest.mark.parametrize(("make", "options", "words"), BAD.values(), ids=BAD)
-def test_bad_input_gets_one_line_and_leaves_nothing(make, options, words, tmp_path):
-    path = make(tmp_path)
-    done = command("run", path, "--out", tmp_path / "out", *options)
-    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert done.returncode == 1
-    assert len(lines) == 1 and words in lines[0], done.stderr
-    assert "Traceback" not in done.stderr
+def test_bad_input_gets_one_line_and_leaves_nothing(
+    make, options, words, tmp_path, monkeypatch, capsys, as_user
+):
+    line = ["retina-codec", "run", make(tmp_path), "--out", tmp_path / "out", *options]
+    monkeypatch.setattr(sys, "argv", [str(word) for word in line])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 1
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.startswith("error: ") and words in error
     assert not (tmp_path / "out").exists()
+
+
+def test_error_in_a_process_of_its_own(tmp_path):
+    done = command("run", missing(tmp_path), "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: No file") and "Traceback" not in done.stderr
 
 
 def test_silent_cell_is_kept_with_a_warning(tmp_path):
@@ -164,20 +187,22 @@ def test_silent_cell_is_kept_with_a_warning(tmp_path):
 
 @pytest.mark.real
 @pytest.mark.skipif(not REAL.exists(), reason="the real recording is not here")
-def test_real_recording_runs(tmp_path):
+def test_real_recording_is_predicted_far_better_than_by_an_ln_model(tmp_path):
     done = command(
         "run",
         REAL,
         "--out",
         tmp_path,
         "--epochs",
-        2,
-        "--test-frames",
-        1000,
+        4,
         "--n-steps",
-        5,
+        2,
         "--quiet",
         timeout=400,
+        threads=2,
     )
     assert done.returncode == 0, done.stderr
-    assert "988 held-out samples the network predicts 16 cells" in done.stdout
+    found = json.loads((tmp_path / "summary.json").read_text())["prediction"]
+    assert (found["samples"], found["cells"]) == (4988, 16)
+    assert found["mean r"] >= 0.30
+    assert found["ratio"] >= 1.4

@@ -39,7 +39,7 @@ class Config:
     channels: tuple[int, ...] = (8, 8)
     """Interneuron types in each layer of the network that is trained."""
     epochs: int | None = None
-    """Passes through the training data, at the most; None for the default of each network."""
+    """Passes of the network through the training data, at the most; None for the default."""
     layers: tuple[str, ...] | None = None
     """Layers to explain; None for the rectified interneurons of both layers."""
     target: str = "surprisal"

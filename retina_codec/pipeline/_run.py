@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
@@ -88,7 +89,7 @@ def run(config: Config, out: str | PathLike, *, progress: bool = True) -> dict[s
         settings = config.training(TrainingSettings())
         network = fitted(untrained, recording, out / "network", settings, progress)
     baseline = LinearNonlinear.for_recording(recording, history=network.history, seed=config.seed)
-    settings = config.training(LN_TRAINING)
+    settings = replace(LN_TRAINING, seed=config.seed)
     baseline = fitted(baseline, recording, out / "baseline", settings, progress)
     records = analysis(network, baseline, recording, layers, config, out, progress)
     summary = summary_of(config, recording, records, seconds=time.perf_counter() - started)

@@ -51,7 +51,8 @@ def write_nwb(recording: Recording, path: str | Path) -> None:
     Examples
     --------
     >>> import tempfile
-    >>>     >>> recording = Recording(
+    >>> from retina_codec.datatypes import Stimulus
+    >>> recording = Recording(
     ...     stimulus=Stimulus(frames=np.zeros((40, 4, 4), dtype=np.uint8), frame_rate_hz=100.0),
     ...     rates=np.full((40, 1), 100.0),
     ...     cells=pd.DataFrame({"kind": ["OFF"]}),
