@@ -1,5 +1,6 @@
 """The tutorials run, their notebooks are what the scripts say, and what the text says is true."""
 
+import re
 import runpy
 import time
 from pathlib import Path
@@ -101,3 +102,11 @@ def test_first_tutorial_tells_the_truth(ran):
     assert min(best[name] for name in names["bipolar"]) > 0.6 > best["wide-field ON-OFF"]
     top = names["shares"]["share in the network (%)"].nlargest(2).index
     assert set(top) == {"ON fast", "OFF fast"}
+
+
+def test_ten_lines_of_the_readme_run():
+    readme = (TUTORIALS.parent / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    names = {}
+    exec(code, names)
+    assert len(names["effects"].perturbed) == len(names["effects"].conditions) > 0
