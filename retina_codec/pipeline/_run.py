@@ -295,7 +295,7 @@ def kept_table(path: Path, modes: Modes, predictions: Predictions, seed: int) ->
 def kept_fields(
     network, recording, samples, modes: dict[str, Modes], predictions, config, out
 ) -> dict[str, Fields]:
-    """Spike-triggered averages, and the fields of the combinations of modes of each layer."""
+    """Spike-triggered averages, mean IRFs, and the fields of the combinations of each layer."""
     r = np.nan_to_num(predictions.scores["pearson_r"].to_numpy(), nan=-1.0)
     cells = sorted(np.argsort(-r, kind="stable")[: config.n_cells].tolist())
 
