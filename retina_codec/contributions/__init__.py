@@ -1,6 +1,13 @@
-"""The contribution of hidden units to a target: engine, targets and poolings."""
+"""The contribution of hidden units to a target: engine, targets, poolings, other attributions."""
 
-from .engine import activation_times_gradient, integrated_gradients
+from .attributions import (
+    activation_times_gradient,
+    activation_times_unit_gradient,
+    internal_influence,
+    removal_effects,
+    smooth_gradient,
+)
+from .engine import integrated_gradients
 from .pooling import Pooled, by_sign, over_space, unpooled
 from .probe import frozen, named_module, probed
 from .targets import Target, class_logit, named, one_cell, population_sum, surprisal, top_class
@@ -9,16 +16,20 @@ __all__ = [
     "Pooled",
     "Target",
     "activation_times_gradient",
+    "activation_times_unit_gradient",
     "by_sign",
     "class_logit",
     "frozen",
     "integrated_gradients",
+    "internal_influence",
     "named",
     "named_module",
     "one_cell",
     "over_space",
     "population_sum",
     "probed",
+    "removal_effects",
+    "smooth_gradient",
     "surprisal",
     "top_class",
     "unpooled",

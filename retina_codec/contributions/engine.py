@@ -1,21 +1,26 @@
-"""Contributions: the share of the target's change that went through each unit."""
+"""Integrated gradients: the share of the target's change that went through each unit."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
-from retina_codec.datatypes import Contributions
-
+from .job import Attributed, Job
+from .passes import Passes
 from .pooling import Pooled, by_sign
-from .probe import frozen, probed
+from .probe import frozen
+from .quadrature import RULES, integral
+from .run import Place, Result, attributed
 from .targets import Target
 
-EVALUATIONS_AT_ONCE = 336
+FEWEST_STEPS, MOST_STEPS = 2, 256
+SMALL_CHANGE = 0.1
+SAMPLES_FOR_SCALE = 64
 
 
 def integrated_gradients(
@@ -23,23 +28,32 @@ def integrated_gradients(
     samples: Any,
     *,
     layers: Sequence[str],
-    target: Target,
+    target: Target | Sequence[Target],
     n_steps: int = 20,
+    rule: str | None = None,
+    tolerance: float | None = None,
     baseline: float | np.ndarray = 0.0,
     pooling: Callable[[torch.Tensor], Pooled] = by_sign,
     batch_size: int | None = None,
+    memory_gb: float = 0.5,
+    device: str | torch.device | None = None,
+    store: str | PathLike | None = None,
+    client: Any = None,
     progress: bool = True,
-) -> dict[str, Contributions]:
+) -> Result:
     r"""Integrated gradients in the space of a layer's activations, for all layers in one pass.
 
-    The sample is approached from the baseline in `n_steps` equal steps. With z the units of a layer
-    and g the gradient of the target with respect to them, both at point i of the path, the
-    contribution of each unit is the trapezoid sum
+    The sample is approached from the baseline in equal steps. With z the units of a layer and g the
+    gradient of the target with respect to them, both at point i of the path, the contribution of
+    each unit is, by the trapezoid rule of the paper,
 
     .. math:: C = \sum_{i=1}^{n} \tfrac12 (g_{i-1} + g_i)\,(z_i - z_{i-1}).
 
     Over all units of a layer that cuts the network these sum to the change of the target, up to the
-    error of the steps, which every result carries as its `gap`.
+    error of the steps, which every result carries as its `gap`. The secant rule takes for each step
+    the gradient that the slopes of the nonlinearities over this step give (`slopes`); it has no gap
+    in networks of affine and elementwise operations and products, and needs far fewer steps for
+    the same accuracy of every contribution.
 
     Parameters
     ----------
@@ -50,28 +64,51 @@ def integrated_gradients(
     layers
         Names from ``network.named_modules()``, each one a layer that runs once in a pass.
     target
-        Which scalar to explain; see `targets`.
+        Which scalar to explain, see `targets`; or several, which share every pass.
     n_steps
-        Steps from baseline to sample; the network runs once more than that for each sample.
+        Steps from baseline to sample, unless there is a tolerance.
+    rule
+        "trapezoid" or "secant"; None for the first without, for the second with a tolerance.
+    tolerance
+        Largest error of any feature and of the gap, relative to the change of the target: each
+        sample gets twice as many steps (2, 4, 8 ... 256) until neither its gap nor the difference
+        to the result with half the steps is larger. Changes below a tenth of the usual one count
+        as a tenth. Layers that do not cut the network need not close their gap.
     baseline
         Number or array that broadcasts to one sample; 0 is the mean grey of a normalised movie.
     pooling
         How units become features; see `pooling`.
     batch_size
-        Samples at once; by default as many as make about 336 evaluations of the network.
+        Samples in one pass; by default as many as are fastest within the memory.
+    memory_gb
+        What passes may use beside network and results.
+    device
+        Where to compute, such as "cuda"; by default where the network is. On another device a copy
+        of the network is used.
+    store
+        Folder of a Zarr store for the results. They are written piece by piece and come back lazy,
+        and an interrupted call goes on where it stopped.
+    client
+        A ``dask.distributed.Client``: the work is done by the workers of its cluster. With a
+        store, this must be a folder that all of them see.
     progress
         Whether to show a bar.
 
     Returns
     -------
     dict
-        One record for each layer.
+        One record for each layer; with several targets, by the name of the target a dict of these.
 
     Raises
     ------
     ValueError
-        If a layer is unknown or unfit, there are no samples or steps, or the target is not a
-        scalar.
+        If a layer is unknown or unfit, there are no samples or steps, the target is not a
+        scalar, or the store belongs to something else.
+
+    Warns
+    -----
+    UserWarning
+        If a layer does not cut the network, or samples do not reach the tolerance.
 
     References
     ----------
@@ -88,164 +125,147 @@ def integrated_gradients(
     >>> result["1"].values.shape, bool(abs(result["1"].gap).max() < 1e-3)
     ((5, 6), True)
     """
-    if n_steps < 1:
-        msg = f"'n_steps' must be at least 1, got {n_steps}."
-        raise ValueError(msg)
-    points = torch.linspace(0, 1, n_steps + 1)
-    run = _Run(network, samples, tuple(layers), target, baseline, pooling, batch_size)
-    settings = {"n_steps": n_steps, "rule": "trapezoid", "pooling": pooling.__name__}
-    return run.contributions(points, _trapezoid, "integrated gradients", settings, progress)
-
-
-def activation_times_gradient(
-    network: nn.Module,
-    samples: Any,
-    *,
-    layers: Sequence[str],
-    target: Target,
-    pooling: Callable[[torch.Tensor], Pooled] = by_sign,
-    batch_size: int | None = None,
-    progress: bool = True,
-) -> dict[str, Contributions]:
-    """Activation times gradient at the sample alone: cheap, and without completeness.
-
-    Parameters are those of `integrated_gradients`. The `gap` says how far the sum is from the
-    change of the target between a zero stimulus and the sample.
-
-    References
-    ----------
-    Melander et al. (2026), arXiv:2603.06557.
-
-    Examples
-    --------
-    >>> from retina_codec.contributions import one_cell
-    >>> network = nn.Sequential(nn.Linear(2, 3, bias=False), nn.Linear(3, 1, bias=False))
-    >>> result = activation_times_gradient(
-    ...     network, np.ones((5, 2), np.float32), layers=["0"], target=one_cell(0), progress=False
-    ... )
-    >>> bool(abs(result["0"].gap).max() < 1e-6)
-    True
-    """
-    run = _Run(network, samples, tuple(layers), target, 0.0, pooling, batch_size)
-    settings = {"pooling": pooling.__name__}
-    ends = torch.tensor([0.0, 1.0])
-    return run.contributions(ends, _last_product, "activation times gradient", settings, progress)
-
-
-def _trapezoid(units: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
-    """Both are "point sample unit ..."."""
-    return ((gradients[1:] + gradients[:-1]) * (units[1:] - units[:-1])).sum(dim=0) / 2
-
-
-def _last_product(units: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
-    return units[-1] * gradients[-1]
+    rule = rule or ("trapezoid" if tolerance is None else "secant")
+    _check(n_steps, rule, tolerance)
+    method = IntegratedGradients(rule, n_steps, tolerance)
+    place = Place(batch_size, memory_gb, device, store, client, progress)
+    result = attributed(network, samples, layers, target, baseline, pooling, method, place)
+    if tolerance is not None:
+        _tell_who_did_not_arrive(result)
+    return result
 
 
 @dataclass(frozen=True)
-class _Run:
-    network: nn.Module
-    samples: Any
-    layers: tuple[str, ...]
-    target: Target
-    baseline: float | np.ndarray
-    pooling: Callable[[torch.Tensor], Pooled]
-    batch_size: int | None
+class IntegratedGradients:
+    """The method behind `integrated_gradients`.
+
+    Attributes
+    ----------
+    rule, n_steps, tolerance
+        As there.
+    small
+        For each target, the change below which the tolerance is no longer relative.
+    """
+
+    rule: str
+    n_steps: int
+    tolerance: float | None = None
+    small: tuple[float, ...] = ()
+    name: str = "integrated gradients"
 
     @property
-    def name(self) -> str:
-        """The target's."""
-        return getattr(self.target, "__name__", type(self.target).__name__)
+    def secants(self) -> bool:
+        """Whether gradients belong to the intervals between points."""
+        return RULES[self.rule].secants
 
-    def contributions(self, points, rule, method, settings, progress) -> dict[str, Contributions]:
-        if not len(self.samples):
-            msg = "There are no samples."
-            raise ValueError(msg)
-        size = self.batch_size or max(1, EVALUATIONS_AT_ONCE // len(points))
-        parts: dict[str, list[dict[str, Any]]] = {layer: [] for layer in self.layers}
-        with (
-            frozen(self.network),
-            tqdm(
-                total=len(self.samples), desc="contributions", unit="sample", disable=not progress
-            ) as bar,
-        ):
-            for first in range(0, len(self.samples), size):
-                batch = self.samples[first : first + size]
-                for layer, part in self.batch(batch, points, rule).items():
-                    parts[layer].append(part)
-                bar.update(len(batch))
-        shared = {"target": self.name, "method": method, "settings": settings}
-        return {layer: self.record(layer, parts[layer], shared) for layer in self.layers}
+    @property
+    def n_points(self) -> int:
+        """Of the first pass of a sample."""
+        return (self.n_steps if self.tolerance is None else FEWEST_STEPS) + 1
 
-    def batch(self, batch, points, rule) -> dict[str, dict[str, Any]]:
-        value, units, gradients = self.along_path(batch, points)
-        results = {}
-        for layer in self.layers:
-            maps = rule(units[layer], gradients[layer])
-            pooled = self.pooling(maps)
-            results[layer] = {
-                "pooled": pooled._replace(values=pooled.values.cpu().numpy()),
-                "target_value": value[-1].cpu().numpy(),
-                "baseline_value": value[0].cpu().numpy(),
-                "total": maps.flatten(1).sum(dim=1).cpu().numpy(),
-            }
-        return results
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The numbers behind the method."""
+        if self.tolerance is None:
+            return {"rule": self.rule, "n_steps": self.n_steps}
+        return {"rule": self.rule, "tolerance": self.tolerance, "small_change": list(self.small)}
 
-    def along_path(self, batch, points):
-        """Target "point sample"; units and their gradients "point sample unit ..." by layer."""
-        start, end = self._ends(batch)
-        ray = start + points.to(end).view(-1, *[1] * end.ndim) * (end - start)
-        n_points, n_samples = ray.shape[:2]
-        with probed(self.network, self.layers) as kept, torch.enable_grad():
-            output = self.network(ray.flatten(0, 1))
-            output = output.unflatten(0, (n_points, n_samples))
-            at_sample = output[-1:].detach().expand_as(output)
-            value = self.target(output.flatten(0, 1), at_sample.flatten(0, 1))
-            self._check(value, n_points * n_samples, kept)
-            gradients = torch.autograd.grad(
-                value.sum(), [kept[layer] for layer in self.layers], materialize_grads=True
+    def calibrated(self, job: Job) -> Job:
+        """Return the job with the usual size of the change of its targets."""
+        if self.tolerance is None:
+            return job
+        some = np.unique(np.linspace(0, len(job.samples) - 1, SAMPLES_FOR_SCALE).astype(int))
+        passes = Passes(job.network, job.layers, job.targets, job.baseline)
+        with frozen(job.network):
+            changes = torch.stack([passes.changes(job.samples[int(i) : int(i) + 1]) for i in some])
+        small = SMALL_CHANGE * changes.abs().double().mean(dim=0)
+        return replace(job, method=replace(self, small=tuple(float(f"{x:.3g}") for x in small)))
+
+    def __call__(self, job: Job, passes: Passes, batch: Any) -> Attributed:
+        """Attribute all targets to all layers."""
+        if self.tolerance is None:
+            return self._with_steps(job, passes, batch, self.n_steps)
+        return self._refined(job, passes, batch)
+
+    def _refined(self, job: Job, passes: Passes, batch: Any) -> Attributed:
+        """Double the steps of the samples that are not there yet."""
+        n_steps = FEWEST_STEPS
+        result = self._with_steps(job, passes, batch, n_steps)
+        left = torch.arange(len(batch))
+        while len(left) and n_steps < MOST_STEPS:
+            n_steps *= 2
+            size = max(1, job.at_once // (n_steps + 1))
+            finer = Attributed.joined(
+                self._with_steps(job, passes, batch[part.numpy()], n_steps)
+                for part in left.split(size)
             )
-        split = (n_points, n_samples)
-        return (
-            value.detach().unflatten(0, split),
-            {layer: kept[layer].detach().unflatten(0, split) for layer in self.layers},
-            {layer: g.unflatten(0, split) for layer, g in zip(self.layers, gradients, strict=True)},
-        )
+            error = self._error(job, result, finer, left)
+            result.put(left, finer)
+            left = left[error.cpu() > self.tolerance]
+        result.n_steps[left] *= -1
+        return result
 
-    def _ends(self, batch) -> tuple[torch.Tensor, torch.Tensor]:
-        like = next(self.network.parameters(), next(self.network.buffers(), torch.zeros(1)))
-        end = torch.as_tensor(batch).to(like)
-        start = torch.as_tensor(self.baseline).to(end)
-        return torch.broadcast_to(start, end.shape), end
+    def _error(self, job: Job, coarse: Attributed, fine: Attributed, of) -> torch.Tensor:
+        """Largest error of any target, layer and feature, relative to the change of the target."""
+        errors = []
+        for i, small in enumerate(self.small):
+            change = fine.target_value[i] - fine.baseline_value[i]
+            for layer in job.layers:
+                moved = (fine.features[i][layer] - coarse.features[i][layer][of]).abs()
+                error = moved.flatten(1).amax(dim=1)
+                if not job.bypassed[layer]:
+                    error = torch.maximum(error, (change - fine.totals[i][layer]).abs())
+                errors.append(error / change.abs().clamp(min=small))
+        return torch.stack(errors).amax(dim=0)
 
-    def _check(self, value, n_evaluations, kept) -> None:
-        for layer in self.layers:
-            if layer not in kept:
-                msg = f"Layer {layer!r} did not run; name one that the network uses."
-                raise ValueError(msg)
-        if not value.requires_grad:
-            msg = f"Target {self.name!r} does not depend on the layers {', '.join(self.layers)}."
-            raise ValueError(msg)
-        if tuple(value.shape) != (n_evaluations,):
-            msg = (
-                f"Target {self.name!r} must give one number for each row of the output, "
-                f"({n_evaluations},), got {tuple(value.shape)}."
-            )
-            raise ValueError(msg)
+    def _with_steps(self, job: Job, passes: Passes, batch: Any, n_steps: int) -> Attributed:
+        """Integrate; where not all points fit into memory, piece by piece along the path."""
+        points = torch.linspace(0, 1, n_steps + 1)
+        most = max(2, job.at_once // len(batch))
+        pieces = list(_pieces(points, most))
+        at_sample = passes.outputs(batch) if len(pieces) > 1 else None
+        maps = [dict.fromkeys(job.layers, 0.0) for _ in job.targets]
+        increments = RULES[self.rule].increments
+        values = []
+        for piece in pieces:
+            seen = passes.along(batch, piece, secants=self.secants, at_sample=at_sample)
+            values.append(seen.values)
+            for layer in job.layers:
+                change = increments(seen.units[layer])
+                for i, gradients in enumerate(seen.gradients):
+                    maps[i][layer] = maps[i][layer] + integral(gradients[layer], change)
+        changes = [
+            torch.stack([first[0], last[-1]])
+            for first, last in zip(values[0], values[-1], strict=True)
+        ]
+        return job.attributed(maps, changes, n_steps)
 
-    def record(self, layer: str, parts: list[dict[str, Any]], shared) -> Contributions:
-        target_value, baseline_value, total = (
-            np.concatenate([part[key] for part in parts])
-            for key in ("target_value", "baseline_value", "total")
+
+def _pieces(points: torch.Tensor, most: int) -> Iterator[torch.Tensor]:
+    """Stretches of the path with at most so many points; each begins where the last one ends."""
+    for first in range(0, len(points) - 1, most - 1):
+        yield points[first : first + most]
+
+
+def _check(n_steps: int, rule: str, tolerance: float | None) -> None:
+    if n_steps < 1:
+        msg = f"'n_steps' must be at least 1, got {n_steps}."
+        raise ValueError(msg)
+    if rule not in RULES:
+        msg = f"No rule {rule!r}; choose one of {', '.join(RULES)}."
+        raise ValueError(msg)
+    if tolerance is not None and not 0 < tolerance < 1:
+        msg = f"'tolerance' must be between 0 and 1, got {tolerance}."
+        raise ValueError(msg)
+
+
+def _tell_who_did_not_arrive(result: Result) -> None:
+    first = next(iter(result.values()))
+    record = next(iter(first.values())) if isinstance(first, dict) else first
+    n_left = int((np.asarray(record.n_steps) < 0).sum())
+    if n_left:
+        msg = (
+            f"{n_left} of {len(record.n_steps)} samples did not reach the tolerance with "
+            f"{MOST_STEPS} steps; their `n_steps` is negative."
         )
-        first = parts[0]["pooled"]
-        return Contributions(
-            values=np.concatenate([part["pooled"].values for part in parts]),
-            sample=np.asarray(getattr(self.samples, "sample", np.arange(len(total)))),
-            target_value=target_value,
-            baseline_value=baseline_value,
-            gap=target_value - baseline_value - total,
-            channel=first.channel.numpy(),
-            sign=first.sign.numpy(),
-            layer=layer,
-            **shared,
-        )
+        warnings.warn(msg, stacklevel=3)

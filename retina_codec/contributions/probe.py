@@ -1,7 +1,7 @@
 """Look into a network while it runs, and leave it exactly as it was."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -26,6 +26,38 @@ def frozen(network: nn.Module) -> Iterator[nn.Module]:
 
 
 @contextmanager
+def hooked(
+    network: nn.Module,
+    layers: Sequence[str],
+    instead: Callable[[str, torch.Tensor], torch.Tensor],
+) -> Iterator[None]:
+    """Let each layer hand on ``instead(layer, output)`` while the block lasts.
+
+    Raises
+    ------
+    ValueError
+        If a layer is unknown or, when it runs, puts out no single tensor.
+    """
+    modules = {layer: named_module(network, layer) for layer in layers}
+
+    def hook_of(layer):
+        def hook(module, inputs, output):
+            if not isinstance(output, torch.Tensor):
+                msg = f"Layer {layer!r} puts out a {type(output).__name__}, expected one tensor."
+                raise ValueError(msg)
+            return instead(layer, output)
+
+        return hook
+
+    handles = [module.register_forward_hook(hook_of(layer)) for layer, module in modules.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
 def probed(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, torch.Tensor]]:
     """Keep what each layer puts out, ready for gradients, in the dictionary that the block gets.
 
@@ -37,28 +69,69 @@ def probed(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, torc
     ValueError
         If a layer is unknown, runs more than once in a pass, or puts out no single tensor.
     """
-    modules = {layer: named_module(network, layer) for layer in layers}
     kept: dict[str, torch.Tensor] = {}
 
-    def keep(layer):
-        def hook(module, inputs, output):
-            if not isinstance(output, torch.Tensor):
-                msg = f"Layer {layer!r} puts out a {type(output).__name__}, expected one tensor."
-                raise ValueError(msg)
-            if layer in kept:
-                msg = f"Layer {layer!r} runs more than once in a pass; name a layer that runs once."
-                raise ValueError(msg)
-            kept[layer] = output if output.requires_grad else output.detach().requires_grad_()
-            return kept[layer].clone()
+    def keep(layer, output):
+        kept[layer] = once(kept, layer, differentiable(output))
+        return kept[layer].clone()
 
-        return hook
-
-    handles = [module.register_forward_hook(keep(layer)) for layer, module in modules.items()]
-    try:
+    with hooked(network, layers, keep):
         yield kept
-    finally:
-        for handle in handles:
-            handle.remove()
+
+
+def differentiable(output: torch.Tensor) -> torch.Tensor:
+    """Return the tensor, as the begin of a graph unless it is part of one."""
+    return output if output.requires_grad else output.detach().requires_grad_()
+
+
+def once(kept: dict[str, torch.Tensor], layer: str, output: torch.Tensor) -> torch.Tensor:
+    """Return the output, or raise an error if the layer ran before in the same pass.
+
+    Raises
+    ------
+    ValueError
+        If it did.
+    """
+    if layer in kept:
+        msg = f"Layer {layer!r} runs more than once in a pass; name a layer that runs once."
+        raise ValueError(msg)
+    return output
+
+
+def bypassed(
+    network: nn.Module,
+    sample: torch.Tensor,
+    layers: Sequence[str],
+    value: Callable[[torch.Tensor], torch.Tensor],
+) -> dict[str, bool]:
+    """For each layer, whether the stimulus reaches the target also round it.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode.
+    sample
+        One input "1 ...".
+    layers
+        Each is cut in turn: what it puts out no longer depends on the input.
+    value
+        Target, from the output of the network.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    >>> bypassed(network, torch.ones(1, 2), ["0"], lambda output: output.sum())
+    {'0': False}
+    """
+    found = {}
+    for layer in layers:
+        with (
+            torch.enable_grad(),
+            hooked(network, [layer], lambda _, output: output.detach().clone()),
+        ):
+            start = sample.detach().requires_grad_()
+            found[layer] = bool(value(network(start.clone())).requires_grad)
+    return found
 
 
 def named_module(network: nn.Module, layer: str) -> nn.Module:

@@ -30,6 +30,11 @@ def named(name: str) -> Callable[[Target], Target]:
     return rename
 
 
+def name_of(target: Target) -> str:
+    """Name of a target, also of one that nobody named."""
+    return getattr(target, "__name__", type(target).__name__)
+
+
 def one_cell(cell: int) -> Target:
     """Rate of one cell.
 

@@ -65,8 +65,15 @@ class Record:
         return xr.Dataset(variables, attrs={"record": type(self).__name__, **attributes})
 
     @classmethod
-    def from_xarray(cls, dataset: xr.Dataset) -> "Record":
+    def from_xarray(cls, dataset: xr.Dataset, *, lazy: bool = False) -> "Record":
         """Take back what `to_xarray` gave.
+
+        Parameters
+        ----------
+        dataset
+            In memory or in a file.
+        lazy
+            Whether arrays with several axes stay where they are until they are sliced.
 
         Raises
         ------
@@ -77,7 +84,7 @@ class Record:
         if found != cls.__name__:
             msg = f"Expected a dataset with a {cls.__name__}, got {found or 'no record at all'}."
             raise ValueError(msg)
-        return cls._from_parts(dataset, prefix="")
+        return cls._from_parts(dataset, prefix="", lazy=lazy)
 
     def _lengths(self) -> Iterator[tuple[str, str, int]]:
         for name, kind in _kinds(type(self)).items():
@@ -128,19 +135,22 @@ class Record:
         return variables, attributes
 
     @classmethod
-    def _from_parts(cls, dataset: xr.Dataset, prefix: str) -> "Record":
+    def _from_parts(cls, dataset: xr.Dataset, prefix: str, lazy: bool) -> "Record":
         values = {}
         for name, kind in _kinds(cls).items():
             key = f"{prefix}{name}"
             if kind.record:
-                values[name] = kind.record._from_parts(dataset, prefix=f"{key}{SEPARATOR}")
+                values[name] = kind.record._from_parts(
+                    dataset, prefix=f"{key}{SEPARATOR}", lazy=lazy
+                )
             elif kind.is_table and f"{key}{SEPARATOR}{COLUMNS}" in dataset.attrs:
                 columns = json.loads(dataset.attrs[f"{key}{SEPARATOR}{COLUMNS}"])
                 values[name] = pd.DataFrame(
                     {c: dataset[f"{key}{SEPARATOR}{c}"].values for c in columns}
                 )
             elif kind.dtypes and key in dataset.variables:
-                values[name] = dataset[key].values
+                array = dataset[key]
+                values[name] = array if lazy and array.ndim > 1 else array.values
             elif kind.layouts and key in dataset.variables:
                 stops = np.cumsum(dataset[f"{key}{SEPARATOR}{COUNT}"].values)
                 values[name] = tuple(np.split(dataset[key].values, stops)[:-1])

@@ -162,6 +162,11 @@ class Contributions(Record):
         together). Without pooling, the channels with sign 0.
     layer, target, method
         What was explained, where and how.
+    n_steps
+        Steps from baseline to sample that were needed; None where nobody counted.
+    bypassed
+        Whether the stimulus reaches the target also round the layer, so that the gap is meant to be
+        there; None where nobody looked.
     settings
         The numbers behind the method.
     """
@@ -180,6 +185,8 @@ class Contributions(Record):
     layer: str
     target: str
     method: str
+    n_steps: Int[Any, " sample"] | None = field(default=None, metadata={"long_name": "steps"})
+    bypassed: bool | None = None
     settings: dict[str, Any] = field(default_factory=dict)
 
     @property

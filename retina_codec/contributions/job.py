@@ -1,0 +1,270 @@
+"""A job: contributions of some targets at some layers, for any stretch of the samples."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import nn
+
+from .passes import Passes
+from .pooling import Pooled
+from .probe import frozen, hooked
+from .targets import Target, name_of
+
+Part = dict[str, np.ndarray]
+"""Arrays of one stretch, by the names of the fields of `Contributions`."""
+
+
+@dataclass(frozen=True)
+class Attributed:
+    """What a method found for a batch.
+
+    Attributes
+    ----------
+    features
+        For each target and layer, pooled values "sample feature ...".
+    totals
+        For each target and layer, the sum over all units, " sample".
+    target_value, baseline_value
+        For each target, " sample".
+    n_steps
+        Steps that each sample took.
+    """
+
+    features: list[dict[str, torch.Tensor]]
+    totals: list[dict[str, torch.Tensor]]
+    target_value: list[torch.Tensor]
+    baseline_value: list[torch.Tensor]
+    n_steps: torch.Tensor
+
+    @classmethod
+    def joined(cls, parts: Iterable["Attributed"]) -> "Attributed":
+        """Several batches as one."""
+        parts = list(parts)
+        return cls(*(_joined([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+    def put(self, where: torch.Tensor, other: "Attributed") -> None:
+        """Replace some samples by those of another result."""
+        for name in (f.name for f in fields(self)):
+            _put(getattr(self, name), where, getattr(other, name))
+
+
+def _joined(parts: list[Any]) -> Any:
+    if isinstance(parts[0], dict):
+        return {key: _joined([part[key] for part in parts]) for key in parts[0]}
+    if isinstance(parts[0], list):
+        return [_joined([part[i] for part in parts]) for i in range(len(parts[0]))]
+    return torch.cat(parts)
+
+
+def _put(target: Any, where: torch.Tensor, source: Any) -> None:
+    if isinstance(target, torch.Tensor):
+        target[where.to(target.device)] = source
+        return
+    keys = target if isinstance(target, dict) else range(len(target))
+    for key in keys:
+        _put(target[key], where, source[key])
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A way to attribute a batch of samples."""
+
+    name: str
+    n_points: int
+    """Of the first pass of a sample."""
+    secants: bool
+    """Whether gradients belong to the intervals between points."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The numbers behind the method."""
+
+    def calibrated(self, job: "Job") -> "Job":
+        """Return the job, with a method that knows what it must know of all samples."""
+
+    def __call__(self, job: "Job", passes: Passes, batch: Any) -> Attributed:
+        """Attribute all targets to all layers."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that a worker needs to compute any stretch of the samples by itself.
+
+    Attributes
+    ----------
+    network, samples, layers, targets, baseline, pooling
+        As given to `integrated_gradients`.
+    method
+        How features are made.
+    n_outputs
+        Of the network.
+    features
+        For each layer, channel and sign of each feature.
+    way
+        How the network is run (`passes.WAYS`).
+    bypassed
+        For each layer, whether the stimulus reaches a target round it.
+    at_once
+        Evaluations of the network in one pass.
+    batch_size
+        Samples in one pass.
+    n_threads, n_torch_threads
+        Passes at the same time, and threads of torch in each of them. Both are fixed, so that
+        results do not depend on where a stretch is computed.
+    """
+
+    network: nn.Module
+    samples: Any
+    layers: tuple[str, ...]
+    targets: tuple[Target, ...]
+    baseline: float | np.ndarray
+    pooling: Callable[[torch.Tensor], Pooled]
+    method: Method
+    n_outputs: int
+    features: dict[str, tuple[np.ndarray, np.ndarray]]
+    way: str
+    bypassed: dict[str, bool]
+    at_once: int
+    batch_size: int
+    n_threads: int
+    n_torch_threads: int
+
+    def stretch(
+        self, start: int, stop: int, done: Callable[[int], None] = lambda n: None
+    ) -> dict[str, dict[str, Part]]:
+        """Compute the samples from `start` to before `stop`.
+
+        Parameters
+        ----------
+        start, stop
+            Numbers of samples.
+        done
+            Called with the number of samples after each batch.
+
+        Returns
+        -------
+        dict
+            The arrays by target and layer.
+        """
+        passes = Passes(self.network, self.layers, self.targets, self.baseline, self.way)
+        parts: dict[str, dict[str, Part]] = {
+            name_of(target): {layer: {} for layer in self.layers} for target in self.targets
+        }
+        batches = iter(range(start, stop, self.batch_size))
+        lock = threading.Lock()
+
+        def work():
+            while True:
+                with lock:
+                    first = next(batches, None)
+                    if first is None:
+                        return
+                    last = min(first + self.batch_size, stop)
+                    batch = self.samples[first:last]
+                result = self.method(self, passes, batch)
+                with lock:
+                    place(result, parts, slice(first - start, last - start), stop - start)
+                    done(last - first)
+
+        with (
+            torch_threads(self.n_torch_threads),
+            frozen(self.network),
+            hooked(self.network, self.layers, passes.keep),
+        ):
+            passes.prepare(self.samples[:1], secants=self.method.secants)
+            at_the_same_time(work, self.n_threads, stop=batches)
+        return parts
+
+    @property
+    def sample(self) -> np.ndarray:
+        """Time or number of each sample."""
+        return np.asarray(getattr(self.samples, "sample", np.arange(len(self.samples))))
+
+    def attributed(
+        self, maps: list[dict[str, torch.Tensor]], values: list[torch.Tensor], n_steps: int
+    ) -> Attributed:
+        """Pool what was found for each target and layer.
+
+        Parameters
+        ----------
+        maps
+            For each target and layer, "sample unit ...".
+        values
+            For each target, "point sample", from the baseline to the sample.
+        n_steps
+            That it took.
+        """
+        return Attributed(
+            features=[
+                {layer: self.pooling(one).values for layer, one in layers.items()}
+                for layers in maps
+            ],
+            totals=[
+                {layer: one.flatten(1).sum(dim=1) for layer, one in layers.items()}
+                for layers in maps
+            ],
+            target_value=[value[-1] for value in values],
+            baseline_value=[value[0] for value in values],
+            n_steps=torch.full((len(values[0][0]),), n_steps),
+        )
+
+
+def place(
+    result: Attributed, parts: dict[str, dict[str, Part]], where: slice, length: int
+) -> None:
+    """Put the result of a batch where it belongs among those of a stretch."""
+    for i, layers in enumerate(parts.values()):
+        change = result.target_value[i] - result.baseline_value[i]
+        for layer, part in layers.items():
+            arrays = {
+                "values": result.features[i][layer],
+                "gap": change - result.totals[i][layer],
+                "target_value": result.target_value[i],
+                "baseline_value": result.baseline_value[i],
+                "n_steps": result.n_steps,
+            }
+            for name, tensor in arrays.items():
+                array = tensor.cpu().numpy()
+                if name not in part:
+                    part[name] = np.empty((length, *array.shape[1:]), array.dtype)
+                part[name][where] = array
+
+
+def at_the_same_time(work: Callable[[], None], n_threads: int, *, stop: Iterator) -> None:
+    """Run the same function in several threads; an error in one ends all.
+
+    Parameters
+    ----------
+    work
+        Takes from the iterator until there is no more.
+    n_threads
+        How many.
+    stop
+        The iterator: emptied when the work must end.
+    """
+    with ThreadPoolExecutor(n_threads) as pool:
+        running = [pool.submit(work) for _ in range(n_threads)]
+        try:
+            for future in running:
+                future.result()
+        except BaseException:
+            for _ in stop:
+                pass
+            raise
+
+
+@contextmanager
+def torch_threads(n: int) -> Iterator[None]:
+    """Let torch use so many threads inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,292 @@
+"""One pass of a network along the path: targets, units of layers, and gradients."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .path import Kernels, Path, Unfit
+from .probe import differentiable, once
+from .targets import Target, name_of
+
+WAYS = ("ends where affine", "prepared weights", "plain")
+"""How a network may be run, the fastest first; the last one is always right."""
+
+TRIAL = torch.tensor([0.0, 0.5, 1.0])
+"""Points at which ways are compared."""
+
+NEARLY = 1000
+"""Two ways agree when they differ by less than this many roundings."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one pass saw.
+
+    Attributes
+    ----------
+    values
+        For each target its value at "point sample".
+    units
+        Output of each layer, "point sample unit ...".
+    gradients
+        For each target and each layer, like the units.
+    """
+
+    values: list[torch.Tensor]
+    units: dict[str, torch.Tensor]
+    gradients: list[dict[str, torch.Tensor]]
+
+
+@dataclass
+class Passes:
+    """A network that is run along paths, in the fastest way that gives the right answer.
+
+    To be used inside ``frozen`` and ``hooked(network, layers, passes.keep)``; several threads may
+    use it at once.
+    """
+
+    network: nn.Module
+    layers: tuple[str, ...]
+    targets: tuple[Target, ...]
+    baseline: float | np.ndarray
+    way: str = WAYS[-1]
+    kernels: Kernels = field(init=False)
+    here: threading.local = field(default_factory=threading.local)
+
+    def __post_init__(self):
+        self.kernels = Kernels([*self.network.parameters(), *self.network.buffers()])
+
+    def keep(self, layer: str, output: torch.Tensor) -> torch.Tensor:
+        """Keep what a layer puts out in the pass of this thread, and hand it on."""
+        return self.here.keep(layer, output)
+
+    def ends(self, batch: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Baseline "1 ..." and samples "sample ...", as the network wants them."""
+        like = next(self.network.parameters(), next(self.network.buffers(), torch.zeros(1)))
+        end = torch.as_tensor(batch).to(like)
+        start = torch.as_tensor(self.baseline).to(end)
+        return torch.broadcast_to(start, end.shape[1:])[None], end
+
+    def prepare(self, sample: Any, *, secants: bool) -> None:
+        """See which weights can be prepared, in one pass with one sample."""
+        if self.way != WAYS[-1]:
+            self.along(sample, TRIAL, secants=secants)
+            self.kernels.learned()
+
+    def along(
+        self,
+        batch: Any,
+        points: torch.Tensor,
+        *,
+        secants: bool = False,
+        at_sample: torch.Tensor | None = None,
+        gradients: bool = True,
+    ) -> Evaluation:
+        """Run the network at points between baseline and samples.
+
+        Parameters
+        ----------
+        batch
+            Samples.
+        points
+            From 0 (baseline) to 1 (sample).
+        secants
+            Whether gradients belong to intervals (see `slopes`).
+        at_sample
+            Output at the samples; by default that of the last point.
+        gradients
+            Whether they are wanted.
+        """
+        start, end = self.ends(batch)
+        size = (len(points), len(end))
+        kept: dict[str, torch.Tensor] = {}
+        path = self._path(points, secants)
+
+        def keep(layer, output):
+            with torch._C.DisableTorchFunction():
+                kept[layer] = once(kept, layer, differentiable(path.everywhere(output)))
+                return path.guarded(kept[layer])
+
+        self.here.keep = keep
+        with torch.set_grad_enabled(gradients), path:
+            output = self._output(path, start, end)
+            if at_sample is None:
+                at_sample = output.detach().unflatten(0, size)[-1]
+            rows = at_sample.expand(len(points), *at_sample.shape).flatten(0, 1)
+            values = [target(output, rows) for target in self.targets]
+        self._check(values, size, kept, gradients)
+        return Evaluation(
+            values=[value.detach().unflatten(0, size) for value in values],
+            units={layer: kept[layer].detach().unflatten(0, size) for layer in self.layers},
+            gradients=self._gradients(values, kept, size, secants) if gradients else [],
+        )
+
+    def outputs(
+        self, batch: Any, instead: Mapping[str, torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        """Output of the network at the samples alone.
+
+        Parameters
+        ----------
+        batch
+            Samples.
+        instead
+            What layers hand on instead of what they put out.
+        """
+        _, end = self.ends(batch)
+        self.here.keep = (instead or {}).get
+        with torch.no_grad():
+            return self.network(end)
+
+    def changes(self, batch: Any) -> torch.Tensor:
+        """Change of each target from the baseline to a batch of one sample."""
+        start, end = self.ends(batch)
+        with torch.no_grad():
+            before, after = self.network(start), self.network(end)
+            return torch.cat([t(after, after) - t(before, after) for t in self.targets])
+
+    def _path(self, points, secants):
+        if self.way == WAYS[-1] and not secants:
+            return Everywhere(points)
+        return Path(points, self.kernels, share=self.way == WAYS[0], secants=secants)
+
+    def _output(self, path, start, end):
+        with torch._C.DisableTorchFunction():
+            ray = path.begin(start, end)
+        output = self.network(ray)
+        with torch._C.DisableTorchFunction():
+            output = path.everywhere(output)
+        if not path.knows(output, len(path.points) * len(end)):
+            msg = "the output is not one row for each input"
+            raise Unfit(msg)
+        return output
+
+    def _gradients(self, values, kept, size, secants):
+        outputs = [kept[layer] for layer in self.layers]
+        found = []
+        for i, value in enumerate(values):
+            seed = torch.ones_like(value).unflatten(0, size)
+            if secants:
+                seed[0] = 0
+            gradients = torch.autograd.grad(
+                value,
+                outputs,
+                seed.flatten(),
+                retain_graph=i + 1 < len(values),
+                materialize_grads=True,
+            )
+            split = (gradient.unflatten(0, size) for gradient in gradients)
+            found.append(dict(zip(self.layers, split, strict=True)))
+        return found
+
+    def _check(self, values, size, kept, gradients) -> None:
+        for layer in self.layers:
+            if layer not in kept:
+                msg = f"Layer {layer!r} did not run; name one that the network uses."
+                raise ValueError(msg)
+        n_rows = size[0] * size[1]
+        for target, value in zip(self.targets, values, strict=True):
+            name = name_of(target)
+            if gradients and not value.requires_grad:
+                layers = ", ".join(self.layers)
+                msg = f"Target {name!r} does not depend on the layers {layers}."
+                raise ValueError(msg)
+            if tuple(value.shape) != (n_rows,):
+                msg = (
+                    f"Target {name!r} must give one number for each row of the output, "
+                    f"({n_rows},), got {tuple(value.shape)}."
+                )
+                raise ValueError(msg)
+
+
+class Everywhere:
+    """The plain way: a pass at all points, whatever the network does."""
+
+    def __init__(self, points: torch.Tensor):
+        self.points = points
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        return None
+
+    def begin(self, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
+        """Return the input of the network at all points."""
+        along = self.points.to(end).view(-1, *[1] * end.ndim)
+        return torch.lerp(start[None], end[None], along).flatten(0, 1)
+
+    def everywhere(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return the tensor: it is known at all points."""
+        return tensor
+
+    def guarded(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a copy, so that operations in place do not change what was kept."""
+        return tensor.clone()
+
+    def knows(self, output: torch.Tensor, n_rows: int) -> bool:
+        """Whether the output belongs to the points."""
+        return len(output) == n_rows
+
+
+def fastest_right_way(
+    make: Callable[[str], Passes], sample: Any, truth: Evaluation, *, secants: bool
+) -> tuple[str, dict[str, str]]:
+    """Return the name of the fastest way that agrees with the plain one, and why no faster does.
+
+    Parameters
+    ----------
+    make
+        From the name of a way to passes.
+    sample
+        One input "1 ...".
+    truth
+        What the plain way sees at the points of `TRIAL`.
+    secants
+        Whether gradients belong to intervals; these are not compared.
+
+    Raises
+    ------
+    ValueError
+        If the network is unfit for any way.
+    """
+    reasons: dict[str, str] = {}
+    for way in WAYS:
+        passes = make(way)
+        try:
+            passes.prepare(sample, secants=secants)
+            found = passes.along(sample, TRIAL, secants=secants)
+        except (Unfit, RuntimeError, IndexError, TypeError, AttributeError, ValueError) as error:
+            reasons[way] = str(error)
+            continue
+        if agree(found, truth, gradients=not secants):
+            return way, reasons
+        reasons[way] = "other results"
+    why = "; ".join(f"{way}: {reason}" for way, reason in reasons.items())
+    msg = f"The network cannot be followed from point to point ({why}). Use rule='trapezoid'."
+    raise ValueError(msg)
+
+
+def agree(found: Evaluation, truth: Evaluation, *, gradients: bool) -> bool:
+    """Whether two evaluations are the same but for rounding.
+
+    A unit within rounding of a kink may have another gradient; one in a hundred may.
+    """
+    pairs = list(zip(found.values, truth.values, strict=True))
+    pairs += [(found.units[layer], truth.units[layer]) for layer in truth.units]
+    if gradients:
+        for one, other in zip(found.gradients, truth.gradients, strict=True):
+            pairs += [(one[layer], other[layer]) for layer in other]
+    return all(_nearly_all_equal(a, b) for a, b in pairs)
+
+
+def _nearly_all_equal(a: torch.Tensor, b: torch.Tensor) -> bool:
+    if a.shape != b.shape:
+        return False
+    allowed = min(NEARLY * torch.finfo(b.dtype).eps, 0.1) * b.abs().max()
+    return bool(((a - b).abs() > allowed).double().mean() <= 0.01)

@@ -1,0 +1,300 @@
+"""A network along the straight paths from a baseline to samples, computed once where it can be.
+
+Up to its first nonlinearity a network is affine, so that along a straight path everything is known
+from the two ends. `Path` runs any network on the ends (of which the baseline is the same for all
+samples) for as long as this lasts, and then goes on with all points. It looks at the operations
+while they run, so it needs no graph of the network and minds no control flow; what it does not know
+runs as it would have. Results are checked against the plain network before they are used
+(`engine`).
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from . import fourier
+from .slopes import averaged, secant
+
+SHAPING = {
+    "flatten", "unflatten", "reshape", "view", "permute", "transpose", "movedim", "squeeze",
+    "unsqueeze", "contiguous", "clone", "detach", "expand", "expand_as", "view_as", "reshape_as",
+    "__getitem__", "select", "narrow", "cat", "concat", "stack", "chunk", "split", "unbind", "pad",
+    "to", "float", "double", "flip", "gather", "index_select", "take_along_dim", "roll", "repeat", "tile", "swapaxes", "pixel_shuffle",
+}  # fmt: skip
+ADDING = {
+    "add", "sub", "__add__", "__radd__", "__sub__", "__rsub__", "__iadd__", "__isub__", "add_",
+    "sub_", "neg", "__neg__", "rsub",
+}  # fmt: skip
+SCALING = {
+    "mul", "__mul__", "__rmul__", "__imul__", "mul_", "matmul", "__matmul__", "__rmatmul__", "mm",
+    "bmm", "einsum", "linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
+    "conv_transpose2d", "conv_transpose3d", "tensordot",
+}  # fmt: skip
+DIVIDING = {"div", "__truediv__", "__itruediv__", "div_", "true_divide"}
+SUMMING = {
+    "mean", "sum", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d", "adaptive_avg_pool3d",
+}  # fmt: skip
+SWITCHED_OFF_IN_EVALUATION = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"}
+ELEMENTWISE = {
+    "relu", "relu_", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "softplus",
+    "sigmoid", "tanh", "exp", "log", "log1p", "expm1", "sqrt", "rsqrt", "square", "pow", "abs",
+    "hardtanh", "relu6", "hardswish", "hardsigmoid", "clamp", "clamp_min", "sin", "cos", "erf",
+    "softsign", "logsigmoid", "threshold", "reciprocal", "__pow__",
+}  # fmt: skip
+
+
+class Unfit(Exception):
+    """The network cannot be run along a path in this way."""
+
+
+class Path(TorchFunctionMode):
+    """Runs a network at points between baseline and samples, while the block lasts.
+
+    Parameters
+    ----------
+    points
+        Places on the path, from 0 (baseline) to 1 (sample).
+    kernels
+        What is kept of the weights between batches.
+    share
+        Whether affine operations are done at the ends alone.
+    secants
+        Whether gradients belong to the intervals between points (see `slopes`).
+    """
+
+    def __init__(self, points: torch.Tensor, kernels: "Kernels", *, share: bool, secants: bool):
+        super().__init__()
+        self.points, self.kernels, self.share, self.secants = points, kernels, share, secants
+        self.n_ends = 0
+
+    def begin(self, baseline: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
+        """Return the input of the network: baseline "1 ...", then samples "sample ..."."""
+        ends = torch.cat([baseline, samples])
+        self.n_ends = len(ends)
+        ends.ray = True
+        return ends if self.share else self.everywhere(ends)
+
+    def everywhere(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a tensor at all points "point x sample ..."; one that is known there stays."""
+        if not getattr(tensor, "ray", False):
+            return tensor
+        known = getattr(tensor, "known", None)
+        if known is None:
+            start, end = tensor[:1], tensor[1:]
+            along = self.points.to(tensor).view(-1, *[1] * tensor.ndim)
+            known = torch.lerp(start[None], end[None], along).flatten(0, 1)
+            tensor.known = known
+            known.on_path = True
+        return known
+
+    def guarded(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return the tensor; operations in place will work on a copy of it."""
+        tensor.on_path = tensor.guarded = True
+        return tensor
+
+    def knows(self, output: torch.Tensor, n_rows: int) -> bool:
+        """Whether the output was followed through the network."""
+        return hasattr(output, "on_path") and len(output) == n_rows
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        moving = [t for t in tensors(args, kwargs) if hasattr(t, "ray") or hasattr(t, "on_path")]
+        if not moving:
+            return func(*args, **kwargs)
+        if not any(getattr(t, "ray", False) for t in moving):
+            return self._at_points(func, args, kwargs, moving)
+        name = func.__name__
+        all_rays = all(getattr(t, "ray", False) for t in moving)
+        if all_rays and is_linear(name, args, kwargs, moving):
+            return self._at_ends(func, args, kwargs)
+        if not changes_its_input(name, kwargs):
+            out = func(*args, **kwargs)
+            if not any(True for _ in tensors((out,), {})):
+                return out
+        args, kwargs = replaced(args, self.everywhere), replaced(kwargs, self.everywhere)
+        moving = [t for t in tensors(args, kwargs) if hasattr(t, "on_path")]
+        return self._at_points(func, args, kwargs, moving)
+
+    def _at_ends(self, func, args, kwargs):
+        out = self.kernels.call(func, args, kwargs)
+        for tensor in tensors((out,), {}):
+            if tensor.ndim == 0 or len(tensor) != self.n_ends:
+                msg = f"{func.__name__} mixes samples"
+                raise Unfit(msg)
+            tensor.ray = True
+        return out
+
+    def _at_points(self, func, args, kwargs, moving):
+        name = func.__name__
+        if changes_its_input(name, kwargs) and getattr(args[0], "guarded", False):
+            args = (args[0].clone(), *args[1:])
+            args[0].on_path = True
+            moving = [t for t in tensors(args, kwargs) if hasattr(t, "on_path")]
+        if not self.secants or is_linear(name, args, kwargs, moving):
+            out = self.kernels.call(func, args, kwargs)
+        elif name in ELEMENTWISE and len(moving) == 1 and args[0] is moving[0]:
+            out = secant(func, args, kwargs, len(self.points))
+        else:
+            out = averaged(func, args, kwargs, moving, len(self.points))
+        for tensor in tensors((out,), {}):
+            tensor.on_path = True
+        return out
+
+
+def is_linear(name: str, args: tuple, kwargs: dict, moving: list[torch.Tensor]) -> bool:
+    """Whether an operation is affine in those of its arguments that change along the path."""
+    if name in SHAPING or name in ADDING or name in SUMMING:
+        return True
+    if name in SWITCHED_OFF_IN_EVALUATION:
+        return not (args[2] if len(args) > 2 else kwargs.get("training", True))
+    if name == "batch_norm":
+        norm = norm_arguments(args, kwargs)
+        return not norm.get("training") and norm.get("running_mean") is not None
+    if name in DIVIDING:
+        return len(moving) == 1 and args[0] is moving[0]
+    return name in SCALING and len(moving) == 1
+
+
+def changes_its_input(name: str, kwargs: dict) -> bool:
+    """Whether an operation works in place."""
+    in_place = name.endswith("_") and not name.endswith("__") or name.startswith("__i")
+    return in_place or bool(kwargs.get("inplace"))
+
+
+def tensors(args: Any, kwargs: Any) -> Iterator[torch.Tensor]:
+    """All tensors among arguments, also those in lists and tuples."""
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from tensors(value, {})
+
+
+def replaced(value: Any, by: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """Return arguments with every tensor replaced."""
+    if isinstance(value, torch.Tensor):
+        return by(value)
+    if isinstance(value, dict):
+        return {key: replaced(inner, by) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        return type(value)(replaced(inner, by) for inner in value)
+    return value
+
+
+class Kernels:
+    """Convolutions in the layout that is fastest, with batch norms folded in.
+
+    The first pass of a network shows which convolution or dense layer feeds a batch norm and
+    nothing else; once that is `learned`, its weights hold that norm. Prepared weights are kept.
+
+    Parameters
+    ----------
+    weights
+        Those that stay what they are; operations with other weights run as they would have.
+    """
+
+    def __init__(self, weights: Iterable[torch.Tensor]):
+        self.watching = True
+        self._constant = {id(weight): weight for weight in weights}
+        self._used_by: dict[int, list[dict]] = {}
+        self._norm_of: dict[int, dict] = {}
+        self._prepared: dict[Any, Any] = {}
+
+    def learned(self) -> None:
+        """Fold the norms that were seen from now on."""
+        self.watching = False
+        for key, uses in self._used_by.items():
+            if len(uses) == 1 and uses[0]:
+                self._norm_of[key] = uses[0]
+        self._used_by.clear()
+
+    def call(self, func, args, kwargs):
+        """Run an operation, in a faster way if there is one."""
+        name = func.__name__
+        if self.watching:
+            return self._watched(func, name, args, kwargs)
+        if name == "batch_norm" and getattr(args[0], "normed", False):
+            return args[0]
+        if self._is_weighted(name, args, kwargs):
+            return self._weighted(func, name, *args)
+        return func(*args, **kwargs)
+
+    def _is_weighted(self, name, args, kwargs):
+        weighted = name in ("conv1d", "conv2d", "conv3d", "linear")
+        return weighted and not kwargs and id(args[1]) in self._constant
+
+    def _watched(self, func, name, args, kwargs):
+        out = func(*args, **kwargs)
+        if not any(True for _ in tensors((out,), {})):
+            return out
+        for tensor in tensors(args, kwargs):
+            if hasattr(tensor, "made_by"):
+                is_norm = name == "batch_norm" and is_linear(name, args, kwargs, [])
+                use = norm_arguments((None, *args[1:]), kwargs) if is_norm else {}
+                self._used_by[tensor.made_by].append(use)
+        if self._is_weighted(name, args, kwargs):
+            out.made_by = id(args[1])
+            # A weight that is used twice is not folded.
+            self._used_by[out.made_by] = [{}] if out.made_by in self._used_by else []
+        return out
+
+    def _weighted(self, func, name, maps, weight, bias=None, *rest):
+        norm = self._norm_of.get(id(weight))
+        if norm is not None:
+            weight, bias = self._kept((id(weight), "folded"), lambda: folded(weight, bias, norm))
+        out = None
+        if name == "conv2d":
+            out = self._convolved(maps, weight, bias, *rest)
+        if out is None:
+            out = func(maps, weight, bias, *rest)
+        if norm is not None:
+            out.normed = True
+        return out
+
+    def _convolved(self, maps, weight, bias, stride=1, padding=0, dilation=1, groups=1):
+        plain = all(is_one(n) for n in (stride, dilation, groups)) and not isinstance(padding, str)
+        if maps.ndim != 4 or groups != 1 or weight.device.type != "cpu":
+            return None
+        if plain:
+            up, left = (padding, padding) if isinstance(padding, int) else padding
+            size = (maps.shape[2] + 2 * up, maps.shape[3] + 2 * left)
+            if fourier.pays(weight, size) and maps.dtype in (torch.float32, torch.float64):
+                maps = nn.functional.pad(maps, (left, left, up, up)) if up or left else maps
+                prepared = self._kept(
+                    (id(weight), size), lambda: fourier.spectra(weight, bias, size)
+                )
+                return fourier.convolution(maps, prepared)
+        last = torch.channels_last
+        weight = self._kept((id(weight), "last"), lambda: weight.contiguous(memory_format=last))
+        maps = maps.contiguous(memory_format=last)
+        return nn.functional.conv2d(maps, weight, bias, stride, padding, dilation, groups)
+
+    def _kept(self, key, make):
+        if key not in self._prepared:
+            self._prepared[key] = make()
+        return self._prepared[key]
+
+
+def is_one(value: int | tuple[int, ...]) -> bool:
+    """Whether a stride, a dilation or a number of groups changes nothing."""
+    return value == 1 or (isinstance(value, tuple) and set(value) == {1})
+
+
+def norm_arguments(args: tuple, kwargs: dict) -> dict[str, Any]:
+    """Arguments of `batch_norm` by name."""
+    names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum")
+    return dict(zip((*names, "eps"), args, strict=False)) | kwargs
+
+
+def folded(weight, bias, norm: dict[str, Any]):
+    """Weight and bias of a layer that also does the batch norm (in evaluation) after it."""
+    factor = (norm["running_var"] + norm.get("eps", 1e-5)).rsqrt()
+    if norm.get("weight") is not None:
+        factor = factor * norm["weight"]
+    offset = (0.0 if bias is None else bias) - norm["running_mean"]
+    offset = offset * factor + (0.0 if norm.get("bias") is None else norm["bias"])
+    return weight * factor.view(-1, *[1] * (weight.ndim - 1)), offset

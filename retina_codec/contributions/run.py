@@ -1,0 +1,280 @@
+"""From a method to records: how a job is set up, where it runs and where its results go."""
+
+import copy
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from tqdm import tqdm
+
+from retina_codec.datatypes import Contributions
+
+from .distribution import computed_on
+from .job import Job, Method, Part, torch_threads
+from .passes import TRIAL, WAYS, Passes, fastest_right_way
+from .path import tensors
+from .pooling import Pooled
+from .probe import bypassed, frozen, hooked
+from .store import CHUNK_BYTES, Store
+from .targets import Target, name_of
+
+log = logging.getLogger(__name__)
+
+ROOM = 3
+"""Bytes in use at the peak of a pass, for each byte that its operations put out."""
+
+FASTEST_BYTES = 2**26
+"""Passes that put out so many bytes are fastest: much of it stays in the cache of a core."""
+
+STRETCH = 1024
+"""Samples that are computed, stored and sent around together, unless they are large."""
+
+Result = dict[str, Contributions] | dict[str, dict[str, Contributions]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job runs and where its results go; see `integrated_gradients`."""
+
+    batch_size: int | None = None
+    memory_gb: float = 0.5
+    device: str | torch.device | None = None
+    store: str | PathLike | None = None
+    client: Any = None
+    progress: bool = True
+
+
+def attributed(
+    network: nn.Module,
+    samples: Any,
+    layers: Sequence[str],
+    target: Target | Sequence[Target],
+    baseline: float | np.ndarray,
+    pooling: Callable[[torch.Tensor], Pooled],
+    method: Method,
+    place: Place,
+) -> Result:
+    """Attribute targets to layers by any method; the arguments are those of its public function.
+
+    Raises
+    ------
+    ValueError
+        If something does not fit.
+    """
+    several = isinstance(target, Sequence)
+    targets = tuple(target) if several else (target,)
+    check(samples, targets)
+    if place.device is not None:
+        network = copy.deepcopy(network).to(place.device)
+    job = planned(network, samples, tuple(layers), targets, baseline, pooling, method, place)
+    tell_what_is_bypassed(job)
+    records = computed(job, place)
+    return records if several else records[name_of(target)]
+
+
+def check(samples: Any, targets: Sequence[Target]) -> None:
+    """Raise an error if there is nothing to do, or targets could not be told apart.
+
+    Raises
+    ------
+    ValueError
+        If so.
+    """
+    if not len(samples) or not targets:
+        msg = f"There are no {'targets' if len(samples) else 'samples'}."
+        raise ValueError(msg)
+    names = [name_of(target) for target in targets]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        msg = f"Several targets are called {', '.join(sorted(twice))}; name them with `named`."
+        raise ValueError(msg)
+
+
+def planned(
+    network: nn.Module,
+    samples: Any,
+    layers: tuple[str, ...],
+    targets: tuple[Target, ...],
+    baseline: float | np.ndarray,
+    pooling: Callable[[torch.Tensor], Pooled],
+    method: Method,
+    place: Place,
+) -> Job:
+    """Try the network with one sample, and decide how to run it."""
+    first, tried = samples[:1], []
+
+    def passes(way: str) -> Passes:
+        tried.append(Passes(network, layers, targets, baseline, way))
+        return tried[-1]
+
+    with (
+        frozen(network),
+        hooked(network, layers, lambda layer, output: tried[-1].keep(layer, output)),
+    ):
+        truth = passes(WAYS[-1]).along(first, TRIAL)
+        way, reasons = fastest_right_way(passes, first, truth, secants=method.secants)
+        tallies = []
+        for points in (TRIAL, torch.linspace(0, 1, len(TRIAL) + 2)):
+            with Tally() as tally:
+                tried[-1].along(first, points, secants=method.secants)
+            tallies.append(tally.n_bytes)
+        per_evaluation = (tallies[1] - tallies[0]) / 2
+        n_outputs = tried[-1].outputs(first).shape[1]
+        sample = tried[-1].ends(first)[1]
+        job = Job(
+            network=network,
+            samples=samples,
+            layers=layers,
+            targets=targets,
+            baseline=baseline,
+            pooling=pooling,
+            method=method,
+            n_outputs=n_outputs,
+            features={layer: features(pooling(truth.units[layer][0])) for layer in layers},
+            bypassed=bypassed(network, sample, layers, sum_of(targets)),
+            way=way,
+            **sizes(per_evaluation, len(samples), method, place, sample.device),
+        )
+    for slower, reason in reasons.items():
+        log.info("the network is not run with %s: %s", slower, reason)
+    return method.calibrated(job)
+
+
+def features(pooled: Pooled) -> tuple[np.ndarray, np.ndarray]:
+    """Channel and sign of each feature."""
+    return pooled.channel.cpu().numpy(), pooled.sign.cpu().numpy()
+
+
+def sizes(
+    evaluation_bytes: float, n_samples: int, method: Method, place: Place, device: torch.device
+) -> dict[str, int]:
+    """How much to do at once, within the memory that may be used."""
+    n_torch = torch.get_num_threads()
+    room = place.memory_gb * 1e9 / ROOM
+    n_threads = n_torch if device.type == "cpu" and 2 * evaluation_bytes < room / n_torch else 1
+    at_once = max(2, int(min(FASTEST_BYTES, room / n_threads) / evaluation_bytes))
+    fair = -(-n_samples // n_threads)
+    return {
+        "at_once": at_once,
+        "batch_size": place.batch_size or max(1, min(at_once // method.n_points, fair)),
+        "n_threads": n_threads,
+        "n_torch_threads": n_torch // n_threads,
+    }
+
+
+def sum_of(targets: Sequence[Target]) -> Target:
+    """All targets in one number; enough to see what they depend on."""
+    return lambda output: sum(target(output, output.detach()).sum() for target in targets)
+
+
+def tell_what_is_bypassed(job: Job) -> None:
+    """Warn of layers that do not cut the network."""
+    names = [layer for layer, is_bypassed in job.bypassed.items() if is_bypassed]
+    if names:
+        msg = (
+            f"The stimulus reaches the target also round layer {', '.join(names)}: contributions "
+            "there sum to less than the change of the target, and `gap` holds the rest."
+        )
+        warnings.warn(msg, stacklevel=4)
+
+
+def computed(job: Job, place: Place) -> dict[str, dict[str, Contributions]]:
+    """Compute what is missing, where it is wanted, and return records by target and layer."""
+    n_samples = len(job.samples)
+    with tqdm(
+        total=n_samples, desc="contributions", unit="sample", disable=not place.progress
+    ) as bar:
+        if place.store is None and place.client is None:
+            return records(job, job.stretch(0, n_samples, bar.update))
+        example = job.stretch(0, 1)
+        if place.store is None:
+            return gathered(job, place.client, example, bar.update)
+        store = Store.opened(
+            place.store, job, records(job, example, slice(0, 1)), stretch_length(example)
+        )
+        job = replace(job, **store.plan)
+        missing = store.missing()
+        bar.update(n_samples - sum(stop - start for start, stop in missing))
+        if place.client is None:
+            for start, stop in missing:
+                store.write(start, job.stretch(start, stop, bar.update))
+        else:
+            for _ in computed_on(place.client, job, missing, store, bar.update):
+                pass
+    return {
+        name_of(target): {layer: store.record(name_of(target), layer) for layer in job.layers}
+        for target in job.targets
+    }
+
+
+def gathered(
+    job: Job, client: Any, example: Mapping[str, Mapping[str, Part]], done: Callable[[int], None]
+) -> dict[str, dict[str, Contributions]]:
+    """Let a cluster compute everything, and put it together here."""
+    n_samples, length = len(job.samples), stretch_length(example)
+    stretches = [(i, min(i + length, n_samples)) for i in range(0, n_samples, length)]
+    whole: dict[str, dict[str, Part]] = {
+        target: {
+            layer: {
+                name: np.empty((n_samples, *array.shape[1:]), array.dtype)
+                for name, array in part.items()
+            }
+            for layer, part in layers.items()
+        }
+        for target, layers in example.items()
+    }
+    for start, parts in computed_on(client, job, stretches, None, done):
+        for target, layers in parts.items():
+            for layer, part in layers.items():
+                for name, array in part.items():
+                    whole[target][layer][name][start : start + len(array)] = array
+    return records(job, whole)
+
+
+def stretch_length(example: Mapping[str, Mapping[str, Part]]) -> int:
+    """How many samples belong together in a store: fewer where a sample is large."""
+    values = [part["values"][0].nbytes for layers in example.values() for part in layers.values()]
+    return max(1, min(STRETCH, CHUNK_BYTES // max(values)))
+
+
+def records(
+    job: Job, parts: Mapping[str, Mapping[str, Part]], samples: slice = slice(None)
+) -> dict[str, dict[str, Contributions]]:
+    """Records from arrays, by target and layer."""
+    made: dict[str, dict[str, Contributions]] = {}
+    for target, layers in parts.items():
+        made[target] = {}
+        for layer, part in layers.items():
+            channel, sign = job.features[layer]
+            made[target][layer] = Contributions(
+                **part,
+                sample=np.asarray(job.sample[samples]),
+                channel=channel,
+                sign=sign,
+                layer=layer,
+                target=target,
+                method=job.method.name,
+                bypassed=job.bypassed[layer],
+                settings={**job.method.settings, "pooling": job.pooling.__name__},
+            )
+    return made
+
+
+class Tally(TorchFunctionMode):
+    """Counts the bytes that operations put out."""
+
+    def __init__(self):
+        super().__init__()
+        self.n_bytes = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        self.n_bytes += sum(tensor.nbytes for tensor in tensors((out,), {}))
+        return out

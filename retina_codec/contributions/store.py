@@ -1,0 +1,234 @@
+"""A Zarr store that grows stretch by stretch, and from which an interrupted job goes on.
+
+Layout: one group ``TARGET/LAYER`` for each target and layer, which xarray opens and which is a
+`Contributions` record; beside them the array `done`, one number for each stretch, and the
+attribute `job`, which says what the store belongs to. A chunk is a stretch. Zarr writes a chunk
+beside its place and renames it, and a stretch is marked as done after all its chunks: a process
+that dies leaves nothing half-written behind that would be believed.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+import zarr
+from torch import nn
+
+from retina_codec.datatypes import Contributions
+from retina_codec.stimuli import Windows
+
+from .job import Job, Part
+from .targets import name_of
+
+BLOCK = 2000
+CHUNK_BYTES = 2**24
+MOST_SAMPLES = 1024
+SOME_SAMPLES = 64
+
+
+def stretch_length(example: list[dict[str, Part]]) -> int:
+    """How many samples a chunk holds: 1024, or fewer where a sample is large."""
+    largest = max(part["values"][0].nbytes for layers in example for part in layers.values())
+    return max(1, min(MOST_SAMPLES, CHUNK_BYTES // largest))
+
+
+class Store:
+    """Where a job keeps its stretches; made by `opened`."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        root = zarr.open_group(path, mode="r+")
+        self.length: int = root.attrs["length"]
+        self.n_samples: int = root.attrs["job"]["samples"]
+        self.plan: dict[str, Any] = root.attrs["plan"]
+
+    @classmethod
+    def opened(
+        cls,
+        path: str | PathLike,
+        job: Job,
+        examples: Mapping[str, Mapping[str, Contributions]],
+        length: int,
+    ) -> "Store":
+        """Make a store for a job, or open the one that the same job began.
+
+        Parameters
+        ----------
+        path
+            Of the store.
+        job
+            What is computed.
+        examples
+            Records of the first sample, by target and layer.
+        length
+            Samples in a chunk.
+
+        Raises
+        ------
+        ValueError
+            If there is something else; the message names the difference.
+        """
+        path = Path(path).expanduser()
+        belongs_to = identity(job)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            check_same(path, belongs_to)
+            return cls(path)
+        partial = path.with_name(f".{path.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        root = zarr.open_group(partial, mode="w", zarr_format=2)
+        for target, layers in examples.items():
+            for layer, record in layers.items():
+                group = f"{partial}/{group_name(target, layer)}"
+                make_group(group, record, length, job.sample)
+        n_stretches = -(-len(job.samples) // length)
+        root.create_array("done", shape=(n_stretches,), chunks=(1,), dtype="u1", fill_value=0)
+        root.attrs.update({"job": belongs_to, "length": length, "plan": plan(job)})
+        partial.replace(path)
+        return cls(path)
+
+    def missing(self) -> list[tuple[int, int]]:
+        """Stretches that are still to be computed: first sample, and the one after the last."""
+        done = zarr.open_group(self.path, mode="r")["done"][:]
+        starts = np.flatnonzero(done == 0) * self.length
+        return [(int(i), min(int(i) + self.length, self.n_samples)) for i in starts]
+
+    def write(self, start: int, parts: Mapping[str, Mapping[str, Part]]) -> None:
+        """Write one stretch, and then mark it as done.
+
+        Parameters
+        ----------
+        start
+            Its first sample.
+        parts
+            Arrays by target and layer.
+        """
+        root = zarr.open_group(self.path, mode="r+")
+        for target, layers in parts.items():
+            for layer, part in layers.items():
+                group = root[group_name(target, layer)]
+                for name, array in part.items():
+                    group[name][start : start + len(array)] = array
+        root["done"][start // self.length] = 1
+
+    def record(self, target: str, layer: str) -> Contributions:
+        """What is stored of one layer; its values stay in the store until they are sliced."""
+        path = f"{self.path}/{group_name(target, layer)}"
+        dataset = xr.open_dataset(path, engine="zarr", decode_times=False)
+        return Contributions.from_xarray(dataset, lazy=True)
+
+
+def group_name(target: str, layer: str) -> str:
+    """Folder of one layer."""
+    safe = re.sub(r"[^\w .+-]", "_", target, flags=re.ASCII)
+    return f"{safe}/{layer}"
+
+
+def make_group(path: str, example: Contributions, length: int, sample: np.ndarray) -> None:
+    """Make room for all samples of a layer, in the form of a record."""
+    dataset = example.to_xarray()
+    along = [name for name in dataset.variables if "sample" in dataset[name].dims]
+    encoding = {name: {"chunks": (length, *dataset[name].shape[1:])} for name in along}
+    dataset.to_zarr(path, mode="w", zarr_format=2, consolidated=False, encoding=encoding)
+    group = zarr.open_group(path, mode="r+")
+    for name in along:
+        group[name].resize((len(sample), *dataset[name].shape[1:]))
+    group["sample"][:] = sample
+    zarr.consolidate_metadata(group.store)
+
+
+def plan(job: Job) -> dict[str, Any]:
+    """How a job is cut and run: the same plan gives the same numbers to the last bit."""
+    names = ("way", "at_once", "batch_size", "n_threads", "n_torch_threads")
+    return {name: getattr(job, name) for name in names}
+
+
+def identity(job: Job) -> dict[str, Any]:
+    """What tells one job from another, as JSON knows it."""
+    baseline = np.asarray(job.baseline)
+    facts = {
+        "method": job.method.name,
+        **job.method.settings,
+        "layers": job.layers,
+        "targets": [name_of(target) for target in job.targets],
+        "target parameters": target_parameters(job),
+        "pooling": job.pooling.__name__,
+        "baseline": baseline.item() if baseline.ndim == 0 else hash_of([baseline]),
+        "network (hash of its weights)": hash_of(parts_of(job.network)),
+        "stimulus (hash of its frames)": hash_of(parts_of_samples(job.samples)),
+        "samples": len(job.samples),
+    }
+    return json.loads(json.dumps(facts))
+
+
+def check_same(path: Path, belongs_to: Mapping[str, Any]) -> None:
+    """Raise an error unless the store at `path` belongs to this job.
+
+    Raises
+    ------
+    ValueError
+        If it does not; the message names the difference.
+    """
+    try:
+        kept = dict(zarr.open_group(path, mode="r").attrs["job"])
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        msg = f"{path} is no store of contributions. Choose another place, or remove it."
+        raise ValueError(msg) from error
+    for key in {**belongs_to, **kept}:
+        here, there = belongs_to.get(key), kept.get(key)
+        if here != there:
+            msg = (
+                f"{path} belongs to other contributions: {key} is {there!r} there and {here!r} "
+                "here. Choose another place, or remove it."
+            )
+            raise ValueError(msg)
+
+
+def target_parameters(job: Job) -> list[str]:
+    """Values of the targets for some outputs: tells a surprisal from one with other statistics."""
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.rand(4, job.n_outputs, generator=generator, dtype=torch.float64)
+    with torch.no_grad():
+        values = [target(outputs, outputs) for target in job.targets]
+    return [f"{float(number):.6g}" for value in values for number in value]
+
+
+def parts_of(network: nn.Module) -> Iterator[bytes | np.ndarray]:
+    """Everything that decides what a network computes: its structure and its weights."""
+    yield repr(network).encode()
+    for name, tensor in network.state_dict().items():
+        yield name.encode()
+        yield tensor.detach().cpu().contiguous().view(torch.uint8).numpy()
+
+
+def parts_of_samples(samples: Any) -> Iterator[bytes | np.ndarray]:
+    """All frames behind windows, block by block; all of an array; some of anything else."""
+    if isinstance(samples, Windows):
+        start, stop = samples.first_bin - samples.history, samples.stop_bin
+        yield repr((samples.history, start, stop, samples.normalisation)).encode()
+        for first in range(start, stop, BLOCK):
+            yield np.asarray(samples.stimulus.frames[first : min(first + BLOCK, stop)])
+    elif isinstance(samples, (np.ndarray, torch.Tensor)):
+        for first in range(0, len(samples), SOME_SAMPLES):
+            yield np.asarray(samples[first : first + SOME_SAMPLES])
+    else:
+        for i in np.linspace(0, len(samples) - 1, min(len(samples), SOME_SAMPLES)).astype(int):
+            yield np.asarray(samples[int(i) : int(i) + 1])
+
+
+def hash_of(parts: Iterable[bytes | np.ndarray]) -> str:
+    """SHA-256 of all parts in turn, shortened."""
+    found = sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            found.update(f"{part.dtype} {part.shape}".encode())
+            part = np.ascontiguousarray(part).data
+        found.update(part)
+    return found.hexdigest()[:16]
