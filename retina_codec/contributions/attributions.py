@@ -322,9 +322,7 @@ class Smooth:
         maps = [dict.fromkeys(job.layers, 0.0) for _ in job.targets]
         for _ in range(self.n_copies):
             noise = torch.randn(ends.shape[1:], generator=generator, dtype=torch.float32).to(ends)
-            seen = passes.along(
-                ends + self.noise * noise, torch.tensor([1.0]), at_sample=at_sample
-            )
+            seen = passes.along(ends + self.noise * noise, torch.tensor([1.0]), at_sample=at_sample)
             for i, gradients in enumerate(seen.gradients):
                 for layer in job.layers:
                     product = _last_product(seen.units[layer], gradients[layer])

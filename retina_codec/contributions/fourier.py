@@ -16,8 +16,6 @@ PIXEL_COST = 170.0
 """Cost of taking one pixel of one map to its spectrum and back, in multiplications of a direct
 convolution; measured on two cores with filters of 11 x 11 and 15 x 15."""
 
-Maps = Float[torch.Tensor, "batch channel y x"]
-
 
 @dataclass(frozen=True)
 class Spectra:
@@ -68,7 +66,9 @@ def spectra(
     return Spectra(forth, back, grid, out_size, bias)
 
 
-def convolution(maps: Maps, filters: Spectra) -> Maps:
+def convolution(
+    maps: Float[torch.Tensor, "batch in y x"], filters: Spectra
+) -> Float[torch.Tensor, "batch out out_y out_x"]:
     """Convolve maps with filters whose spectra are known; differentiable with respect to the maps.
 
     Examples
@@ -103,9 +103,7 @@ def _through(maps, matrices, grid, size):
     return torch.fft.irfft2(spectrum, s=grid)[..., : size[0], : size[1]].contiguous()
 
 
-def _as_real(
-    matrices: torch.Tensor,
-) -> torch.Tensor:
+def _as_real(matrices: torch.Tensor) -> torch.Tensor:
     """Complex matrices "frequency in out" as real ones that act on (real, imaginary) pairs."""
     n, n_in, n_out = matrices.shape
     real = matrices.real.new_empty(n, n_in, 2, n_out, 2)

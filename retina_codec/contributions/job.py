@@ -102,8 +102,8 @@ class Job:
         As given to `integrated_gradients`.
     method
         How features are made.
-    n_outputs
-        Of the network.
+    output_shape
+        What the network gives for one sample.
     features
         For each layer, channel and sign of each feature.
     way
@@ -126,7 +126,7 @@ class Job:
     baseline: float | np.ndarray
     pooling: Callable[[torch.Tensor], Pooled]
     method: Method
-    n_outputs: int
+    output_shape: tuple[int, ...]
     features: dict[str, tuple[np.ndarray, np.ndarray]]
     way: str
     bypassed: dict[str, bool]
@@ -215,9 +215,7 @@ class Job:
         )
 
 
-def place(
-    result: Attributed, parts: dict[str, dict[str, Part]], where: slice, length: int
-) -> None:
+def place(result: Attributed, parts: dict[str, dict[str, Part]], where: slice, length: int) -> None:
     """Put the result of a batch where it belongs among those of a stretch."""
     for i, layers in enumerate(parts.values()):
         change = result.target_value[i] - result.baseline_value[i]

@@ -13,7 +13,8 @@ from .path import Kernels, Path, Unfit
 from .probe import differentiable, once
 from .targets import Target, name_of
 
-WAYS = ("ends where affine", "prepared weights", "plain")
+ENDS, PREPARED, PLAIN = "ends where affine", "prepared weights", "plain"
+WAYS = (ENDS, PREPARED, PLAIN)
 """How a network may be run, the fastest first; the last one is always right."""
 
 TRIAL = torch.tensor([0.0, 0.5, 1.0])
@@ -54,7 +55,7 @@ class Passes:
     layers: tuple[str, ...]
     targets: tuple[Target, ...]
     baseline: float | np.ndarray
-    way: str = WAYS[-1]
+    way: str = PLAIN
     kernels: Kernels = field(init=False)
     here: threading.local = field(default_factory=threading.local)
 
@@ -74,7 +75,7 @@ class Passes:
 
     def prepare(self, sample: Any, *, secants: bool) -> None:
         """See which weights can be prepared, in one pass with one sample."""
-        if self.way != WAYS[-1]:
+        if self.way != PLAIN:
             self.along(sample, TRIAL, secants=secants)
             self.kernels.learned()
 
@@ -115,9 +116,10 @@ class Passes:
         self.here.keep = keep
         with torch.set_grad_enabled(gradients), path:
             output = self._output(path, start, end)
-            if at_sample is None:
-                at_sample = output.detach().unflatten(0, size)[-1]
-            rows = at_sample.expand(len(points), *at_sample.shape).flatten(0, 1)
+            with torch._C.DisableTorchFunction():
+                if at_sample is None:
+                    at_sample = output.detach().unflatten(0, size)[-1]
+                rows = at_sample.expand(len(points), *at_sample.shape).flatten(0, 1)
             values = [target(output, rows) for target in self.targets]
         self._check(values, size, kept, gradients)
         return Evaluation(
@@ -151,9 +153,9 @@ class Passes:
             return torch.cat([t(after, after) - t(before, after) for t in self.targets])
 
     def _path(self, points, secants):
-        if self.way == WAYS[-1] and not secants:
+        if self.way == PLAIN and not secants:
             return Everywhere(points)
-        return Path(points, self.kernels, share=self.way == WAYS[0], secants=secants)
+        return Path(points, self.kernels, share=self.way == ENDS, secants=secants)
 
     def _output(self, path, start, end):
         with torch._C.DisableTorchFunction():

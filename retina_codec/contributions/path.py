@@ -9,6 +9,7 @@ runs as it would have. Results are checked against the plain network before they
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,11 +19,11 @@ from torch.overrides import TorchFunctionMode
 from . import fourier
 from .slopes import averaged, secant
 
-SHAPING = {
-    "flatten", "unflatten", "reshape", "view", "permute", "transpose", "movedim", "squeeze",
-    "unsqueeze", "contiguous", "clone", "detach", "expand", "expand_as", "view_as", "reshape_as",
+TURNING = {"permute", "transpose", "movedim", "moveaxis", "swapaxes", "swapdims", "t"}
+SHAPING = TURNING | {
+    "flatten", "unflatten", "reshape", "view", "squeeze", "unsqueeze", "contiguous", "clone", "detach", "expand", "expand_as", "view_as", "reshape_as",
     "__getitem__", "select", "narrow", "cat", "concat", "stack", "chunk", "split", "unbind", "pad",
-    "to", "float", "double", "flip", "gather", "index_select", "take_along_dim", "roll", "repeat", "tile", "swapaxes", "pixel_shuffle",
+    "to", "float", "double", "flip", "gather", "index_select", "take_along_dim", "roll", "repeat", "tile", "pixel_shuffle",
 }  # fmt: skip
 ADDING = {
     "add", "sub", "__add__", "__radd__", "__sub__", "__rsub__", "__iadd__", "__isub__", "add_",
@@ -88,17 +89,17 @@ class Path(TorchFunctionMode):
             along = self.points.to(tensor).view(-1, *[1] * tensor.ndim)
             known = torch.lerp(start[None], end[None], along).flatten(0, 1)
             tensor.known = known
-            known.on_path = True
+            known.on_path = 0
         return known
 
     def guarded(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return the tensor; operations in place will work on a copy of it."""
-        tensor.on_path = tensor.guarded = True
+        tensor.on_path, tensor.guarded = 0, True
         return tensor
 
     def knows(self, output: torch.Tensor, n_rows: int) -> bool:
         """Whether the output was followed through the network."""
-        return hasattr(output, "on_path") and len(output) == n_rows
+        return getattr(output, "on_path", None) == 0 and len(output) == n_rows
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -110,8 +111,10 @@ class Path(TorchFunctionMode):
         name = func.__name__
         all_rays = all(getattr(t, "ray", False) for t in moving)
         if all_rays and is_linear(name, args, kwargs, moving):
-            return self._at_ends(func, args, kwargs)
-        if not changes_its_input(name, kwargs):
+            out = self.kernels.call(func, args, kwargs)
+            if self._still_rays(out, moving[0], name):
+                return out
+        elif not changes_its_input(name, kwargs):
             out = func(*args, **kwargs)
             if not any(True for _ in tensors((out,), {})):
                 return out
@@ -119,30 +122,55 @@ class Path(TorchFunctionMode):
         moving = [t for t in tensors(args, kwargs) if hasattr(t, "on_path")]
         return self._at_points(func, args, kwargs, moving)
 
-    def _at_ends(self, func, args, kwargs):
-        out = self.kernels.call(func, args, kwargs)
-        for tensor in tensors((out,), {}):
-            if tensor.ndim == 0 or len(tensor) != self.n_ends:
-                msg = f"{func.__name__} mixes samples"
-                raise Unfit(msg)
+    def _still_rays(self, out, before, name):
+        """Mark results that still have the ends on their first axis."""
+        found = list(tensors((out,), {}))
+        if any(tensor.ndim == 0 or len(tensor) != self.n_ends for tensor in found):
+            return False
+        if name in TURNING and out.stride(0) != before.stride(0):
+            return False
+        for tensor in found:
             tensor.ray = True
-        return out
+        return True
 
     def _at_points(self, func, args, kwargs, moving):
         name = func.__name__
         if changes_its_input(name, kwargs) and getattr(args[0], "guarded", False):
             args = (args[0].clone(), *args[1:])
-            args[0].on_path = True
+            args[0].on_path = 0
             moving = [t for t in tensors(args, kwargs) if hasattr(t, "on_path")]
         if not self.secants or is_linear(name, args, kwargs, moving):
             out = self.kernels.call(func, args, kwargs)
+        elif any(tensor.on_path is None for tensor in moving):
+            msg = f"{name} works on a tensor in which the samples were lost"
+            raise Unfit(msg)
         elif name in ELEMENTWISE and len(moving) == 1 and args[0] is moving[0]:
-            out = secant(func, args, kwargs, len(self.points))
+            out = secant(func, args, kwargs, len(self.points), moving[0].on_path)
         else:
-            out = averaged(func, args, kwargs, moving, len(self.points))
+            axis_of = partial(self._axis, moving=moving)
+            out = averaged(func, args, kwargs, moving, len(self.points), axis_of)
         for tensor in tensors((out,), {}):
-            tensor.on_path = True
+            tensor.on_path = self._axis(tensor, moving, turned=name in TURNING)
         return out
+
+    def _axis(self, tensor, moving, turned=False):
+        """Axis of a result that holds the points: that of the argument, wherever it went."""
+        known = getattr(tensor, "on_path", None)
+        if known is not None:
+            return known
+        axis = moving[0].on_path
+        if axis is None:
+            return None
+        n_rows = moving[0].shape[axis]
+        if turned:
+            step = moving[0].stride(axis)
+            places = [i for i in range(tensor.ndim) if tensor.stride(i) == step]
+        else:
+            places = [axis, *range(tensor.ndim)]
+        for place in places:
+            if place < tensor.ndim and tensor.shape[place] == n_rows:
+                return place
+        return None
 
 
 def is_linear(name: str, args: tuple, kwargs: dict, moving: list[torch.Tensor]) -> bool:
@@ -243,19 +271,20 @@ class Kernels:
         return out
 
     def _weighted(self, func, name, maps, weight, bias=None, *rest):
-        norm = self._norm_of.get(id(weight))
+        key = id(weight)
+        norm = self._norm_of.get(key)
         if norm is not None:
-            weight, bias = self._kept((id(weight), "folded"), lambda: folded(weight, bias, norm))
+            weight, bias = self._kept((key, "folded"), lambda: folded(weight, bias, norm))
         out = None
         if name == "conv2d":
-            out = self._convolved(maps, weight, bias, *rest)
+            out = self._convolved(key, maps, weight, bias, *rest)
         if out is None:
             out = func(maps, weight, bias, *rest)
         if norm is not None:
             out.normed = True
         return out
 
-    def _convolved(self, maps, weight, bias, stride=1, padding=0, dilation=1, groups=1):
+    def _convolved(self, key, maps, weight, bias, stride=1, padding=0, dilation=1, groups=1):
         plain = all(is_one(n) for n in (stride, dilation, groups)) and not isinstance(padding, str)
         if maps.ndim != 4 or groups != 1 or weight.device.type != "cpu":
             return None
@@ -264,18 +293,16 @@ class Kernels:
             size = (maps.shape[2] + 2 * up, maps.shape[3] + 2 * left)
             if fourier.pays(weight, size) and maps.dtype in (torch.float32, torch.float64):
                 maps = nn.functional.pad(maps, (left, left, up, up)) if up or left else maps
-                prepared = self._kept(
-                    (id(weight), size), lambda: fourier.spectra(weight, bias, size)
-                )
+                prepared = self._kept((key, size), lambda: fourier.spectra(weight, bias, size))
                 return fourier.convolution(maps, prepared)
         last = torch.channels_last
-        weight = self._kept((id(weight), "last"), lambda: weight.contiguous(memory_format=last))
+        weight = self._kept((key, "last"), lambda: weight.contiguous(memory_format=last))
         maps = maps.contiguous(memory_format=last)
         return nn.functional.conv2d(maps, weight, bias, stride, padding, dilation, groups)
 
     def _kept(self, key, make):
         if key not in self._prepared:
-            self._prepared[key] = make()
+            self._prepared.setdefault(key, make())  # The first one stays, also between threads.
         return self._prepared[key]
 
 

@@ -18,7 +18,7 @@ from retina_codec.datatypes import Contributions
 
 from .distribution import computed_on
 from .job import Job, Method, Part, torch_threads
-from .passes import TRIAL, WAYS, Passes, fastest_right_way
+from .passes import PLAIN, TRIAL, Passes, fastest_right_way
 from .path import tensors
 from .pooling import Pooled
 from .probe import bypassed, frozen, hooked
@@ -118,7 +118,7 @@ def planned(
         frozen(network),
         hooked(network, layers, lambda layer, output: tried[-1].keep(layer, output)),
     ):
-        truth = passes(WAYS[-1]).along(first, TRIAL)
+        truth = passes(PLAIN).along(first, TRIAL)
         way, reasons = fastest_right_way(passes, first, truth, secants=method.secants)
         tallies = []
         for points in (TRIAL, torch.linspace(0, 1, len(TRIAL) + 2)):
@@ -126,7 +126,7 @@ def planned(
                 tried[-1].along(first, points, secants=method.secants)
             tallies.append(tally.n_bytes)
         per_evaluation = (tallies[1] - tallies[0]) / 2
-        n_outputs = tried[-1].outputs(first).shape[1]
+        output_shape = tuple(tried[-1].outputs(first).shape[1:])
         sample = tried[-1].ends(first)[1]
         job = Job(
             network=network,
@@ -136,14 +136,14 @@ def planned(
             baseline=baseline,
             pooling=pooling,
             method=method,
-            n_outputs=n_outputs,
+            output_shape=output_shape,
             features={layer: features(pooling(truth.units[layer][0])) for layer in layers},
             bypassed=bypassed(network, sample, layers, sum_of(targets)),
             way=way,
             **sizes(per_evaluation, len(samples), method, place, sample.device),
         )
     for slower, reason in reasons.items():
-        log.info("the network is not run with %s: %s", slower, reason)
+        log.info("the network is not run with "%s": %s", slower, reason)
     return method.calibrated(job)
 
 

@@ -7,6 +7,7 @@ target, with no error of the step. For other operations the mean of the derivati
 points is taken, which is exact for products. As the steps shrink, both go to the derivative.
 
 Gradients of interval i, from point i-1 to point i, are kept at point i; those at point 0 are 0.
+Points and samples share one axis, points first; transposing a tensor moves it.
 
 References
 ----------
@@ -20,37 +21,49 @@ import torch
 NEARLY_EQUAL = 1e-3
 
 
-def secant(func, args, kwargs, n_points):
-    """Apply an elementwise function of one moving tensor."""
-    return _Secant.apply(args[0], func, args[1:], kwargs, n_points)
+def secant(func, args, kwargs, n_points, axis):
+    """Apply an elementwise function of one moving tensor, which has the points on that axis."""
+    return _Secant.apply(args[0], func, args[1:], kwargs, (n_points, axis))
 
 
-def averaged(func, args, kwargs, moving, n_points):
-    """Apply any other function; returns what it returns."""
+def averaged(func, args, kwargs, moving, n_points, axis_of):
+    """Apply any other function; returns what it returns.
+
+    Parameters
+    ----------
+    func, args, kwargs
+        The function and what it is called with.
+    moving
+        Those tensors among its arguments that change along the path.
+    n_points
+        Points of the path.
+    axis_of
+        From a tensor to the axis that holds the points.
+    """
     if not torch.is_grad_enabled():
         return func(*args, **kwargs)
     flat: list[torch.Tensor] = []
     numbers = {id(t) for t in moving}
     form = _take(([*args], dict(kwargs)), flat, lambda t: id(t) in numbers)
     shapes: list = []
-    out = _Averaged.apply(func, form, n_points, shapes, *flat)
+    places = (n_points, [axis_of(tensor) for tensor in flat], axis_of)
+    out = _Averaged.apply(func, form, places, shapes, *flat)
     return _put(shapes[0], list(out))
 
 
 class _Secant(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, func, args, kwargs, n_points):
+    def forward(ctx, x, func, args, kwargs, place):
         if "inplace" in kwargs:
             kwargs = {**kwargs, "inplace": False}
-        x = x.clone() if func.__name__.endswith("_") else x
-        out = func(x, *args, **kwargs)
+        out = func(x.clone() if func.__name__.endswith("_") else x, *args, **kwargs)
         ctx.save_for_backward(x, out)
-        ctx.function, ctx.n_points = (func, args, kwargs), n_points
+        ctx.function, ctx.place = (func, args, kwargs), place
         return out
 
     @staticmethod
     def backward(ctx, gradient):
-        x, out = (t.unflatten(0, (ctx.n_points, -1)) for t in ctx.saved_tensors)
+        x, out, gradient = (points_first(t, *ctx.place) for t in (*ctx.saved_tensors, gradient))
         before, after = x[:-1], x[1:]
         step = after - before
         near = step.abs() <= NEARLY_EQUAL * torch.maximum(before.abs(), after.abs())
@@ -58,8 +71,18 @@ class _Secant(torch.autograd.Function):
         if near.any():
             slope[near] = _derivative(ctx.function, ((before + after) / 2)[near])
         result = torch.zeros_like(x)
-        torch.mul(slope, gradient.unflatten(0, (ctx.n_points, -1))[1:], out=result[1:])
-        return result.flatten(0, 1), None, None, None, None
+        torch.mul(slope, gradient[1:], out=result[1:])
+        return points_back(result, ctx.place[1]), None, None, None, None
+
+
+def points_first(tensor, n_points, axis):
+    """Give the points an axis of their own, the first."""
+    return tensor.movedim(axis, 0).unflatten(0, (n_points, -1))
+
+
+def points_back(tensor, axis):
+    """Undo `points_first`."""
+    return tensor.flatten(0, 1).movedim(0, axis)
 
 
 def _derivative(function, x):
@@ -72,48 +95,48 @@ def _derivative(function, x):
 
 class _Averaged(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, func, form, n_points, shapes, *flat):
+    def forward(ctx, func, form, places, shapes, *flat):
         with torch.enable_grad():
             inner = [t.detach().requires_grad_(t.is_floating_point()) for t in flat]
             args, kwargs = _put(form, [t.clone() for t in inner])
             outputs: list[torch.Tensor] = []
             shapes.append(_take(func(*args, **kwargs), outputs, lambda t: True))
+        n_points, axes, axis_of = places
         ctx.inner, ctx.outputs, ctx.n_points = inner, outputs, n_points
+        ctx.axes, ctx.out_axes = axes, [axis_of(out) for out in outputs]
         return tuple(t.detach() for t in outputs)
 
     @staticmethod
     def backward(ctx, *gradients):
-        wanted = [t for t in ctx.inner if t.requires_grad]
+        wanted = [(t, axis) for t, axis in zip(ctx.inner, ctx.axes, strict=True) if t.requires_grad]
         used = [
-            (out, g)
-            for out, g in zip(ctx.outputs, gradients, strict=True)
+            (out, g, axis)
+            for out, g, axis in zip(ctx.outputs, gradients, ctx.out_axes, strict=True)
             if g is not None and out.requires_grad
         ]
-        after = _products(used, wanted, [g for _, g in used])
-        before = _products(used, wanted, [_earlier(g, ctx.n_points) for _, g in used])
+        inner, outputs = [t for t, _ in wanted], [out for out, _, _ in used]
+        after = _products(outputs, inner, [g for _, g, _ in used])
+        first = [_shifted(g, ctx.n_points, axis, -1) for _, g, axis in used]
+        before = _products(outputs, inner, first)
         means = iter(
-            (a + _later(b, ctx.n_points)) / 2
-            for a, b in zip(after, before, strict=True)
+            (a + _shifted(b, ctx.n_points, axis, 1)) / 2
+            for a, b, (_, axis) in zip(after, before, wanted, strict=True)
         )
         result = (next(means) if t.requires_grad else None for t in ctx.inner)
         return None, None, None, None, *result
 
 
-def _products(used, wanted, cotangents):
+def _products(outputs, inner, cotangents):
     return torch.autograd.grad(
-        [out for out, _ in used], wanted, cotangents, retain_graph=True, materialize_grads=True
+        outputs, inner, cotangents, retain_graph=True, materialize_grads=True
     )
 
 
-def _earlier(gradient, n_points):
-    """Put what belongs to interval i on its first point."""
-    parts = gradient.unflatten(0, (n_points, -1))
-    return torch.cat([parts[1:], torch.zeros_like(parts[:1])]).flatten(0, 1)
-
-
-def _later(gradient, n_points):
-    parts = gradient.unflatten(0, (n_points, -1))
-    return torch.cat([torch.zeros_like(parts[:1]), parts[:-1]]).flatten(0, 1)
+def _shifted(gradient, n_points, axis, by):
+    """Move what belongs to a point to the point after (by 1) or before (by -1); 0 comes in."""
+    shifted = points_first(gradient, n_points, axis).roll(by, 0)
+    shifted[0 if by == 1 else -1] = 0
+    return points_back(shifted, axis)
 
 
 def _take(value, found, wanted):

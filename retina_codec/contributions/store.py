@@ -194,7 +194,7 @@ def check_same(path: Path, belongs_to: Mapping[str, Any]) -> None:
 def target_parameters(job: Job) -> list[str]:
     """Values of the targets for some outputs: tells a surprisal from one with other statistics."""
     generator = torch.Generator().manual_seed(0)
-    outputs = torch.rand(4, job.n_outputs, generator=generator, dtype=torch.float64)
+    outputs = torch.rand(4, *job.output_shape, generator=generator, dtype=torch.float64)
     with torch.no_grad():
         values = [target(outputs, outputs) for target in job.targets]
     return [f"{float(number):.6g}" for value in values for number in value]

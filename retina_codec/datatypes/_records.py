@@ -174,6 +174,7 @@ class Contributions(Record):
     values: (
         Float[Any, "sample feature"]
         | Float[Any, "sample feature y x"]
+        | Float[Any, "sample feature t y x"]
         | Float[Any, "sample token feature"]
     ) = field(metadata=CONTRIBUTION)
     sample: Real[Any, " sample"] = field(metadata=SAMPLE)
