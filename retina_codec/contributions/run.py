@@ -143,7 +143,7 @@ def planned(
             **sizes(per_evaluation, len(samples), method, place, sample.device),
         )
     for slower, reason in reasons.items():
-        log.info("the network is not run with "%s": %s", slower, reason)
+        log.info("the network is not run with '%s': %s", slower, reason)
     return method.calibrated(job)
 
 
