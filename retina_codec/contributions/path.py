@@ -114,7 +114,7 @@ class Path(TorchFunctionMode):
             out = self.kernels.call(func, args, kwargs)
             if self._still_rays(out, moving[0], name):
                 return out
-        elif not changes_its_input(name, kwargs):
+        elif all_rays and not changes_its_input(name, kwargs):
             out = func(*args, **kwargs)
             if not any(True for _ in tensors((out,), {})):
                 return out
