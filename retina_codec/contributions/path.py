@@ -112,6 +112,8 @@ class Path(TorchFunctionMode):
         all_rays = all(getattr(t, "ray", False) for t in moving)
         if all_rays and is_linear(name, args, kwargs, moving):
             out = self.kernels.call(func, args, kwargs)
+            if changes_its_input(name, kwargs):
+                out.known = None
             if self._still_rays(out, moving[0], name):
                 return out
         elif all_rays and not changes_its_input(name, kwargs):
