@@ -32,18 +32,16 @@ def samples(circuit):
 @pytest.fixture(scope="module")
 def of_each_type(circuit, samples):
     """Contributions to the first cell of each type."""
-    first = {name: 2 * i for i, name in enumerate(TYPES)}
-    return {
-        name: integrated_gradients(
+    with pytest.warns(UserWarning, match="also round layer amacrine:"):
+        results = integrated_gradients(
             circuit,
             samples,
             layers=["bipolar", "amacrine"],
-            target=one_cell(cell),
+            target=[one_cell(2 * i) for i in range(len(TYPES))],
             n_steps=10,
             progress=False,
         )
-        for name, cell in first.items()
-    }
+    return dict(zip(TYPES, results.values(), strict=True))
 
 
 def by_name(record, names):

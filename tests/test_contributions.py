@@ -233,14 +233,16 @@ def test_activation_times_gradient(network, samples):
 def test_layer_that_is_no_cut_shows_its_bypass():
     circuit = Circuit(shape=(20, 20), history=20)
     movie = natural_scenes(n_frames=400, screen=Screen((20, 20)))
-    results = integrated_gradients(
-        circuit,
-        windows(movie, 20),
-        layers=["bipolar", "amacrine"],
-        target=population_sum(),
-        n_steps=40,
-        progress=False,
-    )
+    with pytest.warns(UserWarning, match="reaches the target also round layer amacrine:"):
+        results = integrated_gradients(
+            circuit,
+            windows(movie, 20),
+            layers=["bipolar", "amacrine"],
+            target=population_sum(),
+            n_steps=40,
+            progress=False,
+        )
+    assert (results["bipolar"].bypassed, results["amacrine"].bypassed) == (False, True)
     change = np.abs(results["bipolar"].target_value - results["bipolar"].baseline_value).sum()
     assert np.abs(results["bipolar"].gap).sum() < 0.01 * change
     assert np.abs(results["amacrine"].gap).sum() > 0.1 * change
@@ -287,7 +289,7 @@ def test_gradients_begin_at_the_earliest_layer(network, samples):
     network.conv1.register_full_backward_hook(lambda *args: asked.append("conv1"))
     network.conv2.register_full_backward_hook(lambda *args: asked.append("conv2"))
     integrated_gradients(network, samples, layers=["relu1"], target=one_cell(0), progress=False)
-    assert asked == ["conv2"]
+    assert set(asked) == {"conv2"}
 
 
 def test_operations_in_place_do_no_harm(samples):
@@ -322,9 +324,10 @@ def test_layer_without_influence_contributes_nothing(samples):
             return self.used(x)
 
     batch = np.ones((2, 4), np.float32)
-    result = integrated_gradients(
-        Branches(), batch, layers=["used", "unused"], target=one_cell(0), progress=False
-    )
+    with pytest.warns(UserWarning, match="also round layer unused:"):
+        result = integrated_gradients(
+            Branches(), batch, layers=["used", "unused"], target=one_cell(0), progress=False
+        )
     assert (result["unused"].values == 0).all() and (result["used"].values != 0).any()
 
 
@@ -345,7 +348,7 @@ class Twice(nn.Module):
         ({"layers": ["idle"]}, "'idle' did not run"),
         ({"n_steps": 0}, "'n_steps' must be at least 1, got 0"),
         ({"target": one_cell(7)}, "has 3 outputs, numbered from 0; there is no 7"),
-        ({"target": lambda output, at_sample: output}, r"must give one number .* got \(42, 3\)"),
+        ({"target": lambda output, at_sample: output}, r"must give one number .* got \(\d+, 3\)"),
         ({"target": lambda output, at_sample: at_sample[:, 0]}, "does not depend on the layers"),
     ],
 )

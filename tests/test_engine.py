@@ -1,7 +1,6 @@
 """The fast engine beside the plain one, its rules, its tolerance, and networks of all kinds."""
 
 import logging
-import threading
 
 import numpy as np
 import pytest
@@ -9,19 +8,20 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from retina_codec import contributions
 from retina_codec.contributions import (
+    frozen,
     integrated_gradients,
     named,
     one_cell,
     over_space,
     population_sum,
-    surprisal,
     top_class,
     unpooled,
 )
+from retina_codec.contributions import job as job_module
 from retina_codec.contributions import passes as passes_module
-from retina_codec.contributions.passes import WAYS
+from retina_codec.contributions.passes import WAYS, Passes
+from retina_codec.contributions.probe import hooked
 from retina_codec.networks import DeepRetina
 
 
@@ -205,3 +205,43 @@ def test_secant_rule_has_no_gap_without_norms_of_layers(case):
         pytest.skip("softmax, layer norm and max pooling are averaged, not exact")
     for record in explained(in_double(case), rule="secant", n_steps=1).values():
         np.testing.assert_allclose(record.gap, 0, atol=1e-9 * np.abs(record.target_value).max())
+
+
+@pytest.mark.parametrize("rule", ["trapezoid", "secant"])
+def test_channels_that_are_pushed_on_give_the_same_sums(case, rule, monkeypatch):
+    network, samples, layers, _ = in_double(case)
+    targets = [
+        named(f"{i}")(lambda output, at, i=i: output.flatten(1)[:, i % 2] ** (i + 1))
+        for i in range(4)
+    ]
+    given = {"rule": rule, "pooling": over_space, "target": targets}
+    pushed = explained((network, samples, layers, None), **given)
+    monkeypatch.setattr(job_module, "FEWEST_TARGETS_TO_PUSH", 5)
+    taken_back = explained((network, samples, layers, None), **given)
+    for name, records in taken_back.items():
+        for layer, record in records.items():
+            scale = np.abs(record.values).max()
+            np.testing.assert_allclose(pushed[name][layer].values, record.values, atol=1e-9 * scale)
+            np.testing.assert_allclose(pushed[name][layer].gap, record.gap, atol=1e-8 * scale)
+
+
+def test_only_layers_before_a_convolution_are_pushed_on():
+    network = retina().eval()
+    passes = Passes(network, ("relu1", "relu2"), (one_cell(0),), 0.0, WAYS[0])
+    with frozen(network), hooked(network, passes.layers, passes.keep):
+        seen = passes.along(torch.randn(2, 6, 22, 22), torch.tensor([0.0, 1.0]), push=True)
+    assert list(seen.pushes) == ["relu1"]
+
+
+def test_slopes_of_tiny_steps_are_not_lost_in_rounding():
+    """A cell that hardly moves, with large contributions that cancel."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1), nn.Softplus())
+    network[0].weight.data = torch.eye(2)
+    network[0].bias.data = torch.tensor([0.1, 0.1])
+    network[2].weight.data = torch.tensor([[1.0, -1.0]])
+    samples = np.array([[1.0, 1.0 - 3e-6]], np.float32)
+    given = {"layers": ["1"], "target": one_cell(0), "rule": "secant", "progress": False}
+    found = integrated_gradients(network, samples, **given)["1"].values
+    slope = torch.sigmoid(network[2].bias).item()
+    np.testing.assert_allclose(found, [[slope, 0, 0, -slope]], atol=1e-4)

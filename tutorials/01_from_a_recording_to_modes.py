@@ -24,6 +24,7 @@
 
 # %%
 import tempfile
+import warnings
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -415,14 +416,17 @@ losses.round(0).astype(int)
 # the true contributions to our cell. They must agree with the wiring.
 
 # %%
-true = rc.contributions.integrated_gradients(
-    circuit,
-    true_samples,
-    layers=["bipolar", "amacrine"],
-    target=rc.contributions.one_cell(cell),
-    n_steps=10,
-    progress=False,
-)
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    true = rc.contributions.integrated_gradients(
+        circuit,
+        true_samples,
+        layers=["bipolar", "amacrine"],
+        target=rc.contributions.one_cell(cell),
+        n_steps=10,
+        progress=False,
+    )
+print(told[0].message)
 weights = circuit.wiring().loc[cell_type[cell]]
 parts = [
     pd.DataFrame(

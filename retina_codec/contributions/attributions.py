@@ -206,7 +206,7 @@ def removal_effects(
     baseline: float | np.ndarray = 0.0,
     **place: Any,
 ) -> Result:
-    r"""The exact effect of removing each channel: the truth that attributions are ranked against.
+    r"""Remove each channel in turn: the exact effects that attributions are ranked against.
 
     .. math:: C_c = T(s) - T(s \mid z_c := z_c(\mathrm{baseline}))
 

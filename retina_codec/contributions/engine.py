@@ -1,7 +1,7 @@
 """Integrated gradients: the share of the target's change that went through each unit."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from .job import Attributed, Job
-from .passes import Passes
+from .passes import Evaluation, Passes
 from .pooling import Pooled, by_sign
 from .probe import frozen
 from .quadrature import RULES, integral
@@ -228,17 +228,54 @@ class IntegratedGradients:
         increments = RULES[self.rule].increments
         values = []
         for piece in pieces:
-            seen = passes.along(batch, piece, secants=self.secants, at_sample=at_sample)
+            seen = passes.along(
+                batch, piece, secants=self.secants, at_sample=at_sample, push=job.pushes
+            )
             values.append(seen.values)
-            for layer in job.layers:
-                change = increments(seen.units[layer])
-                for i, gradients in enumerate(seen.gradients):
-                    maps[i][layer] = maps[i][layer] + integral(gradients[layer], change)
+            changes = {layer: increments(seen.units[layer]) for layer in job.layers}
+            for found, new in zip(maps, integrals(seen, changes), strict=True):
+                for layer in job.layers:
+                    found[layer] = found[layer] + new[layer]
         changes = [
             torch.stack([first[0], last[-1]])
             for first, last in zip(values[0], values[-1], strict=True)
         ]
         return job.attributed(maps, changes, n_steps)
+
+
+def integrals(
+    seen: Evaluation, changes: Mapping[str, torch.Tensor]
+) -> Iterator[dict[str, torch.Tensor]]:
+    """For each target, gradients times changes, summed over the points of the path.
+
+    Parameters
+    ----------
+    seen
+        With gradients at "point sample ...".
+    changes
+        Of the units that each of these gradients belongs to.
+
+    Yields
+    ------
+    dict
+        For each layer "sample unit ..."; "sample channel" where channels were pushed on.
+    """
+    if not seen.pushes:
+        for gradients in seen.gradients:
+            yield {layer: integral(found, changes[layer]) for layer, found in gradients.items()}
+        return
+    behind: dict[str, list[torch.Tensor]] = {layer: [] for layer in seen.pushes}
+    others = []
+    for gradients in seen.gradients:
+        for layer, found in behind.items():
+            found.append(gradients.pop(layer).flatten(2))
+        others.append({layer: integral(one, changes[layer]) for layer, one in gradients.items()})
+    sums = {
+        layer: (torch.stack(found, dim=2) @ seen.pushes[layer](changes[layer]).flatten(3).mT).sum(0)
+        for layer, found in behind.items()
+    }
+    for i, other in enumerate(others):
+        yield other | {layer: channels[:, i] for layer, channels in sums.items()}
 
 
 def _pieces(points: torch.Tensor, most: int) -> Iterator[torch.Tensor]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from scipy.fft import next_fast_len
-from torch import nn
 
 FEWEST_TAPS = 81
 PIXEL_COST = 170.0

@@ -12,12 +12,16 @@ import torch
 from torch import nn
 
 from .passes import Passes
-from .pooling import Pooled
+from .pooling import Pooled, over_space
 from .probe import frozen, hooked
 from .targets import Target, name_of
 
 Part = dict[str, np.ndarray]
 """Arrays of one stretch, by the names of the fields of `Contributions`."""
+
+
+FEWEST_TARGETS_TO_PUSH = 4
+"""Pushing all channels on takes as long as going back from so many targets."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,11 @@ class Job:
             passes.prepare(self.samples[:1], secants=self.method.secants)
             at_the_same_time(work, self.n_threads, stop=batches)
         return parts
+
+    @property
+    def pushes(self) -> bool:
+        """Whether to push channels on once, instead of taking every target back to them."""
+        return self.pooling is over_space and len(self.targets) >= FEWEST_TARGETS_TO_PUSH
 
     @property
     def sample(self) -> np.ndarray:

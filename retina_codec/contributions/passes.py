@@ -1,15 +1,15 @@
 """One pass of a network along the path: targets, units of layers, and gradients."""
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from .path import Kernels, Path, Unfit
+from .path import Kernels, Path, Push, Unfit
 from .probe import differentiable, once
 from .targets import Target, name_of
 
@@ -35,12 +35,21 @@ class Evaluation:
     units
         Output of each layer, "point sample unit ...".
     gradients
-        For each target and each layer, like the units.
+        For each target in turn and each layer, like the units, or like what comes out of the push.
+        They are computed when they are asked for, once.
+    pushes
+        For layers whose channels were pushed on: from units "point sample channel ..." to what each
+        channel adds to the next layer, "point sample channel out ...".
     """
 
     values: list[torch.Tensor]
     units: dict[str, torch.Tensor]
-    gradients: list[dict[str, torch.Tensor]]
+    gradients: Iterable[dict[str, torch.Tensor]]
+    pushes: dict[str, Push]
+
+    def whole(self) -> "Evaluation":
+        """Return the same with all gradients computed."""
+        return replace(self, gradients=list(self.gradients))
 
 
 @dataclass
@@ -87,6 +96,7 @@ class Passes:
         secants: bool = False,
         at_sample: torch.Tensor | None = None,
         gradients: bool = True,
+        push: bool = False,
     ) -> Evaluation:
         """Run the network at points between baseline and samples.
 
@@ -102,6 +112,8 @@ class Passes:
             Output at the samples; by default that of the last point.
         gradients
             Whether they are wanted.
+        push
+            Whether gradients may be those behind the convolution that follows a layer.
         """
         start, end = self.ends(batch)
         size = (len(points), len(end))
@@ -122,10 +134,14 @@ class Passes:
                 rows = at_sample.expand(len(points), *at_sample.shape).flatten(0, 1)
             values = [target(output, rows) for target in self.targets]
         self._check(values, size, kept, gradients)
+        pushes = {layer: path.push_of(kept[layer]) for layer in self.layers} if push else {}
+        pushes = {layer: found for layer, found in pushes.items() if found}
+        at = [pushes[layer][1] if layer in pushes else kept[layer] for layer in self.layers]
         return Evaluation(
             values=[value.detach().unflatten(0, size) for value in values],
             units={layer: kept[layer].detach().unflatten(0, size) for layer in self.layers},
-            gradients=self._gradients(values, kept, size, secants) if gradients else [],
+            gradients=self._gradients(values, at, size, secants) if gradients else iter(()),
+            pushes={layer: along_points(found[0]) for layer, found in pushes.items()},
         )
 
     def outputs(
@@ -168,23 +184,20 @@ class Passes:
             raise Unfit(msg)
         return output
 
-    def _gradients(self, values, kept, size, secants):
-        outputs = [kept[layer] for layer in self.layers]
-        found = []
+    def _gradients(self, values, at, size, secants):
         for i, value in enumerate(values):
             seed = torch.ones_like(value).unflatten(0, size)
             if secants:
                 seed[0] = 0
             gradients = torch.autograd.grad(
                 value,
-                outputs,
+                at,
                 seed.flatten(),
                 retain_graph=i + 1 < len(values),
                 materialize_grads=True,
             )
             split = (gradient.unflatten(0, size) for gradient in gradients)
-            found.append(dict(zip(self.layers, split, strict=True)))
-        return found
+            yield dict(zip(self.layers, split, strict=True))
 
     def _check(self, values, size, kept, gradients) -> None:
         for layer in self.layers:
@@ -235,6 +248,14 @@ class Everywhere:
         """Whether the output belongs to the points."""
         return len(output) == n_rows
 
+    def push_of(self, tensor: torch.Tensor) -> None:
+        """Nothing: it is not known what takes a tensor."""
+
+
+def along_points(push: Push) -> Push:
+    """Let a push work on "point sample ..." instead of rows."""
+    return lambda units: push(units.flatten(0, 1)).unflatten(0, units.shape[:2])
+
 
 def fastest_right_way(
     make: Callable[[str], Passes], sample: Any, truth: Evaluation, *, secants: bool
@@ -254,15 +275,15 @@ def fastest_right_way(
 
     Raises
     ------
-    ValueError
-        If the network is unfit for any way.
+    Unfit
+        If the network cannot be followed, and secants need it to be.
     """
     reasons: dict[str, str] = {}
     for way in WAYS:
         passes = make(way)
         try:
             passes.prepare(sample, secants=secants)
-            found = passes.along(sample, TRIAL, secants=secants)
+            found = passes.along(sample, TRIAL, secants=secants).whole()
         except (Unfit, RuntimeError, IndexError, TypeError, AttributeError, ValueError) as error:
             reasons[way] = str(error)
             continue
@@ -271,7 +292,7 @@ def fastest_right_way(
         reasons[way] = "other results"
     why = "; ".join(f"{way}: {reason}" for way, reason in reasons.items())
     msg = f"The network cannot be followed from point to point ({why}). Use rule='trapezoid'."
-    raise ValueError(msg)
+    raise Unfit(msg)
 
 
 def agree(found: Evaluation, truth: Evaluation, *, gradients: bool) -> bool:

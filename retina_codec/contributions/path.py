@@ -21,9 +21,11 @@ from .slopes import averaged, secant
 
 TURNING = {"permute", "transpose", "movedim", "moveaxis", "swapaxes", "swapdims", "t"}
 SHAPING = TURNING | {
-    "flatten", "unflatten", "reshape", "view", "squeeze", "unsqueeze", "contiguous", "clone", "detach", "expand", "expand_as", "view_as", "reshape_as",
+    "flatten", "unflatten", "reshape", "reshape_as", "view", "view_as", "squeeze", "unsqueeze",
+    "contiguous", "clone", "detach", "expand", "expand_as",
     "__getitem__", "select", "narrow", "cat", "concat", "stack", "chunk", "split", "unbind", "pad",
-    "to", "float", "double", "flip", "gather", "index_select", "take_along_dim", "roll", "repeat", "tile", "pixel_shuffle",
+    "to", "float", "double", "flip", "gather", "index_select", "take_along_dim", "roll", "repeat",
+    "tile", "pixel_shuffle",
 }  # fmt: skip
 ADDING = {
     "add", "sub", "__add__", "__radd__", "__sub__", "__rsub__", "__iadd__", "__isub__", "add_",
@@ -48,8 +50,12 @@ ELEMENTWISE = {
 }  # fmt: skip
 
 
-class Unfit(Exception):
+class Unfit(ValueError):
     """The network cannot be run along a path in this way."""
+
+
+Push = Callable[[torch.Tensor], torch.Tensor]
+"""From maps "row channel ..." to what each channel adds downstream, "row channel out ..."."""
 
 
 class Path(TorchFunctionMode):
@@ -71,6 +77,7 @@ class Path(TorchFunctionMode):
         super().__init__()
         self.points, self.kernels, self.share, self.secants = points, kernels, share, secants
         self.n_ends = 0
+        self._uses: dict[int, list[tuple[Push | None, torch.Tensor]]] = {}
 
     def begin(self, baseline: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
         """Return the input of the network: baseline "1 ...", then samples "sample ..."."""
@@ -95,7 +102,13 @@ class Path(TorchFunctionMode):
     def guarded(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return the tensor; operations in place will work on a copy of it."""
         tensor.on_path, tensor.guarded = 0, True
+        self._uses[id(tensor)] = []
         return tensor
+
+    def push_of(self, tensor: torch.Tensor) -> tuple["Push", torch.Tensor] | None:
+        """Return the convolution that alone took a guarded tensor, and its output; None if none."""
+        uses = self._uses[id(tensor)]
+        return uses[0] if len(uses) == 1 and uses[0][0] is not None else None
 
     def knows(self, output: torch.Tensor, n_rows: int) -> bool:
         """Whether the output was followed through the network."""
@@ -136,6 +149,14 @@ class Path(TorchFunctionMode):
         return True
 
     def _at_points(self, func, args, kwargs, moving):
+        out = self._followed(func, args, kwargs, moving)
+        for tensor in moving:
+            if id(tensor) in self._uses:
+                push = self.kernels.push(func, args, kwargs) if args[0] is tensor else None
+                self._uses[id(tensor)].append((push, out))
+        return out
+
+    def _followed(self, func, args, kwargs, moving):
         name = func.__name__
         if changes_its_input(name, kwargs) and getattr(args[0], "guarded", False):
             args = (args[0].clone(), *args[1:])
@@ -253,6 +274,22 @@ class Kernels:
             return self._weighted(func, name, *args)
         return func(*args, **kwargs)
 
+    def push(self, func, args, kwargs) -> Push | None:
+        """Return what a convolution does to each channel alone; None for other operations."""
+        if func.__name__ == "linear" or not self._is_weighted(func.__name__, args, kwargs):
+            return None
+        weight, bias, rest = args[1], args[2] if len(args) > 2 else None, args[3:]
+        if weight.shape[1] != args[0].shape[1]:  # Channels are in groups.
+            return None
+        weight = self._folded(weight, bias)[0]
+
+        def push(maps):
+            channels = range(maps.shape[1])
+            alone = [func(maps[:, c : c + 1], weight[:, c : c + 1], None, *rest) for c in channels]
+            return torch.stack(alone, dim=1)
+
+        return push
+
     def _is_weighted(self, name, args, kwargs):
         weighted = name in ("conv1d", "conv2d", "conv3d", "linear")
         return weighted and not kwargs and id(args[1]) in self._constant
@@ -272,18 +309,21 @@ class Kernels:
             self._used_by[out.made_by] = [{}] if out.made_by in self._used_by else []
         return out
 
+    def _folded(self, weight, bias):
+        norm = self._norm_of.get(id(weight))
+        if norm is None:
+            return weight, bias
+        return self._kept((id(weight), "folded"), lambda: folded(weight, bias, norm))
+
     def _weighted(self, func, name, maps, weight, bias=None, *rest):
         key = id(weight)
-        norm = self._norm_of.get(key)
-        if norm is not None:
-            weight, bias = self._kept((key, "folded"), lambda: folded(weight, bias, norm))
+        weight, bias = self._folded(weight, bias)
         out = None
         if name == "conv2d":
             out = self._convolved(key, maps, weight, bias, *rest)
         if out is None:
             out = func(maps, weight, bias, *rest)
-        if norm is not None:
-            out.normed = True
+        out.normed = key in self._norm_of
         return out
 
     def _convolved(self, key, maps, weight, bias, stride=1, padding=0, dilation=1, groups=1):

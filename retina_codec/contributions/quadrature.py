@@ -61,7 +61,7 @@ RULES = {
 """Rules by name. "trapezoid" is the published one; "secant" needs far fewer steps."""
 
 
-def integral(gradients: Units, increments: Units) -> Float[torch.Tensor, "sample *unit"]:
+def integral(gradients: Units, increments: Units) -> Float[torch.Tensor, "sample ..."]:
     """Sum over the points of gradient times increment, without a product in memory."""
     total = torch.zeros_like(increments[0])
     for gradient, increment in zip(gradients, increments, strict=True):

@@ -3,7 +3,7 @@
 import copy
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
@@ -17,7 +17,7 @@ from tqdm import tqdm
 from retina_codec.datatypes import Contributions
 
 from .distribution import computed_on
-from .job import Job, Method, Part, torch_threads
+from .job import Job, Method, Part
 from .passes import PLAIN, TRIAL, Passes, fastest_right_way
 from .path import tensors
 from .pooling import Pooled
@@ -108,7 +108,7 @@ def planned(
     place: Place,
 ) -> Job:
     """Try the network with one sample, and decide how to run it."""
-    first, tried = samples[:1], []
+    first, tried = samples[:2], []
 
     def passes(way: str) -> Passes:
         tried.append(Passes(network, layers, targets, baseline, way))
@@ -118,7 +118,7 @@ def planned(
         frozen(network),
         hooked(network, layers, lambda layer, output: tried[-1].keep(layer, output)),
     ):
-        truth = passes(PLAIN).along(first, TRIAL)
+        truth = passes(PLAIN).along(first, TRIAL).whole()
         way, reasons = fastest_right_way(passes, first, truth, secants=method.secants)
         tallies = []
         for points in (TRIAL, torch.linspace(0, 1, len(TRIAL) + 2)):
@@ -247,7 +247,7 @@ def stretch_length(example: Mapping[str, Mapping[str, Part]]) -> int:
 def records(
     job: Job, parts: Mapping[str, Mapping[str, Part]], samples: slice = slice(None)
 ) -> dict[str, dict[str, Contributions]]:
-    """Records from arrays, by target and layer."""
+    """Return records made of arrays, by target and layer."""
     made: dict[str, dict[str, Contributions]] = {}
     for target, layers in parts.items():
         made[target] = {}

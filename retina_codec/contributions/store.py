@@ -119,7 +119,7 @@ class Store:
         root["done"][start // self.length] = 1
 
     def record(self, target: str, layer: str) -> Contributions:
-        """What is stored of one layer; its values stay in the store until they are sliced."""
+        """Return what is stored of one layer; values stay there until they are sliced."""
         path = f"{self.path}/{group_name(target, layer)}"
         dataset = xr.open_dataset(path, engine="zarr", decode_times=False)
         return Contributions.from_xarray(dataset, lazy=True)
@@ -151,7 +151,7 @@ def plan(job: Job) -> dict[str, Any]:
 
 
 def identity(job: Job) -> dict[str, Any]:
-    """What tells one job from another, as JSON knows it."""
+    """Return what tells one job from another, as JSON knows it."""
     baseline = np.asarray(job.baseline)
     facts = {
         "method": job.method.name,
