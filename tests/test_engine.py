@@ -207,13 +207,14 @@ def test_secant_rule_has_no_gap_without_norms_of_layers(case):
         np.testing.assert_allclose(record.gap, 0, atol=1e-9 * np.abs(record.target_value).max())
 
 
+def power_of_an_output(i):
+    return named(f"power {i}")(lambda output, at_sample: output.flatten(1)[:, i % 2] ** (i + 1))
+
+
 @pytest.mark.parametrize("rule", ["trapezoid", "secant"])
 def test_channels_that_are_pushed_on_give_the_same_sums(case, rule, monkeypatch):
     network, samples, layers, _ = in_double(case)
-    targets = [
-        named(f"{i}")(lambda output, at, i=i: output.flatten(1)[:, i % 2] ** (i + 1))
-        for i in range(4)
-    ]
+    targets = [power_of_an_output(i) for i in range(4)]
     given = {"rule": rule, "pooling": over_space, "target": targets}
     pushed = explained((network, samples, layers, None), **given)
     monkeypatch.setattr(job_module, "FEWEST_TARGETS_TO_PUSH", 5)
