@@ -15,6 +15,7 @@ from torch import nn
 from .job import Attributed, Job
 from .passes import Passes
 from .pooling import Pooled, by_sign, over_space
+from .quadrature import check_steps
 from .run import Place, Result, attributed
 from .targets import Target
 
@@ -142,6 +143,7 @@ def internal_influence(
     >>> bool(abs(result["0"].gap).max() < 1e-6)
     True
     """
+    check_steps(n_steps)
     points = tuple(np.linspace(0, 1, n_steps + 1).tolist())
     method = AtPoints("internal influence", points, _mean_gradient_times_change)
     return attributed(network, samples, layers, target, baseline, pooling, method, Place(**place))

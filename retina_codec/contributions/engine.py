@@ -14,7 +14,7 @@ from .job import Attributed, Job
 from .passes import Evaluation, Passes
 from .pooling import Pooled, by_sign
 from .probe import frozen
-from .quadrature import RULES, integral
+from .quadrature import RULES, check_steps, integral
 from .run import Place, Result, attributed
 from .targets import Target
 
@@ -285,9 +285,7 @@ def _pieces(points: torch.Tensor, most: int) -> Iterator[torch.Tensor]:
 
 
 def _check(n_steps: int, rule: str, tolerance: float | None) -> None:
-    if n_steps < 1:
-        msg = f"'n_steps' must be at least 1, got {n_steps}."
-        raise ValueError(msg)
+    check_steps(n_steps)
     if rule not in RULES:
         msg = f"No rule {rule!r}; choose one of {', '.join(RULES)}."
         raise ValueError(msg)

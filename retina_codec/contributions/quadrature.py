@@ -26,6 +26,19 @@ class Rule:
     secants: bool
 
 
+def check_steps(n_steps: int) -> None:
+    """Raise an error if there is no step.
+
+    Raises
+    ------
+    ValueError
+        If so.
+    """
+    if n_steps < 1:
+        msg = f"'n_steps' must be at least 1, got {n_steps}."
+        raise ValueError(msg)
+
+
 def between_neighbours(units: Units) -> Units:
     """Half the change from the point before to the point after: the trapezoid rule.
 
