@@ -14,6 +14,7 @@ from retina_codec import recordings
 from retina_codec.datatypes import Fields, Recording, Stimulus
 from retina_codec.export import save
 from retina_codec.recordings import Joined, Scaled, load_recording, write_nwb
+from retina_codec.recordings._lazy import Stored
 
 REAL = Path(__file__).parents[2] / "shared/recordings/salamander_checkerboard.nwb"
 N, RATE_HZ, START_S = 40, 20.0, 1.0
@@ -198,7 +199,7 @@ class TestNwb:
         columns = {"kind": ["ON", "OFF"], "depth": [1.5, 2.0], "good": [True, False]}
         nwb_file(tmp_path / "a.nwb", movie(), columns=columns)
         recording = load_recording(tmp_path / "a.nwb")
-        assert isinstance(recording.stimulus.frames, h5py.Dataset)
+        assert isinstance(recording.stimulus.frames, Stored)
         np.testing.assert_array_equal(recording.stimulus.frames[3:7], MOVIE[3:7])
         assert recording.stimulus.name == "noise"
         expected = pd.DataFrame({"unit_id": [10, 11], **columns, "n_spikes": [60, 60]})

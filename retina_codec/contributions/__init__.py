@@ -10,6 +10,7 @@ from .attributions import (
 from .engine import integrated_gradients
 from .pooling import Pooled, by_sign, over_space, unpooled
 from .probe import frozen, named_module, probed
+from .store import load_contributions
 from .targets import Target, class_logit, named, one_cell, population_sum, surprisal, top_class
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "frozen",
     "integrated_gradients",
     "internal_influence",
+    "load_contributions",
     "named",
     "named_module",
     "one_cell",

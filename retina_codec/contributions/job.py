@@ -1,7 +1,8 @@
 """A job: contributions of some targets at some layers, for any stretch of the samples."""
 
+import math
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -11,6 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from retina_codec.stimuli import Windows
+
 from .passes import Passes
 from .pooling import Pooled, over_space
 from .probe import frozen, hooked
@@ -19,6 +22,15 @@ from .targets import Target, name_of
 Part = dict[str, np.ndarray]
 """Arrays of one stretch, by the names of the fields of `Contributions`."""
 
+
+NUMBERS = ("gap", "target_value", "baseline_value")
+"""Fields of `Contributions` with one number for each sample."""
+
+MOST_SAMPLES = 1024
+"""Samples of a stretch, at the most."""
+
+STRETCH_BYTES = 2**25
+"""Bytes that the results of a stretch, and its frames, may have."""
 
 FEWEST_TARGETS_TO_PUSH = 4
 """Pushing all channels on takes as long as going back from so many targets."""
@@ -109,7 +121,8 @@ class Job:
     output_shape
         What the network gives for one sample.
     features
-        For each layer, channel and sign of each feature.
+        For each layer, the pooled contributions of one sample with channel and sign of each
+        feature: what a result looks like.
     way
         How the network is run (`passes.WAYS`).
     bypassed
@@ -131,7 +144,7 @@ class Job:
     pooling: Callable[[torch.Tensor], Pooled]
     method: Method
     output_shape: tuple[int, ...]
-    features: dict[str, tuple[np.ndarray, np.ndarray]]
+    features: dict[str, Pooled]
     way: str
     bypassed: dict[str, bool]
     at_once: int
@@ -157,9 +170,9 @@ class Job:
             The arrays by target and layer.
         """
         passes = Passes(self.network, self.layers, self.targets, self.baseline, self.way)
-        parts: dict[str, dict[str, Part]] = {
-            name_of(target): {layer: {} for layer in self.layers} for target in self.targets
-        }
+        samples, parts = self.samples, self.room(stop - start)
+        if isinstance(samples, Windows):
+            samples, start, stop = samples.part(start, stop), 0, stop - start
         batches = iter(range(start, stop, self.batch_size))
         lock = threading.Lock()
 
@@ -170,10 +183,10 @@ class Job:
                     if first is None:
                         return
                     last = min(first + self.batch_size, stop)
-                    batch = self.samples[first:last]
+                    batch = samples[first:last]
                 result = self.method(self, passes, batch)
                 with lock:
-                    place(result, parts, slice(first - start, last - start), stop - start)
+                    place(result, parts, slice(first - start, last - start))
                     done(last - first)
 
         with (
@@ -181,14 +194,42 @@ class Job:
             frozen(self.network),
             hooked(self.network, self.layers, passes.keep),
         ):
-            passes.prepare(self.samples[:1], secants=self.method.secants)
+            passes.prepare(samples[start : start + 1], secants=self.method.secants)
             at_the_same_time(work, self.n_threads, stop=batches)
         return parts
 
+    def room(self, n_samples: int) -> dict[str, dict[str, Part]]:
+        """Arrays for the results of so many samples, by target and layer."""
+        return {
+            name_of(target): {
+                layer: {
+                    "values": np.zeros((n_samples, *one.values.shape[1:]), one.values.dtype),
+                    **{name: np.zeros(n_samples, one.values.dtype) for name in NUMBERS},
+                    "n_steps": np.zeros(n_samples, np.int64),
+                }
+                for layer, one in self.features.items()
+            }
+            for target in self.targets
+        }
+
+    @property
+    def stretch_length(self) -> int:
+        """How many samples are computed, stored and sent around together."""
+        result = len(self.targets) * sum(one.values.nbytes for one in self.features.values())
+        movie = self.samples.stimulus.frames if isinstance(self.samples, Windows) else None
+        frame = 0 if movie is None else movie.dtype.itemsize * math.prod(movie.shape[1:])
+        return max(1, min(MOST_SAMPLES, STRETCH_BYTES // max(result, frame)))
+
+    @property
+    def stretches(self) -> list[tuple[int, int]]:
+        """First sample of each stretch, and the one after its last."""
+        n_samples, length = len(self.samples), self.stretch_length
+        return [(i, min(i + length, n_samples)) for i in range(0, n_samples, length)]
+
     @property
     def pushes(self) -> bool:
-        """Whether to push channels on once, instead of taking every target back to them."""
-        return self.pooling is over_space and len(self.targets) >= FEWEST_TARGETS_TO_PUSH
+        """Whether channels are pushed on."""
+        return channels_are_pushed(self.pooling, self.targets)
 
     @property
     def sample(self) -> np.ndarray:
@@ -224,23 +265,31 @@ class Job:
         )
 
 
-def place(result: Attributed, parts: dict[str, dict[str, Part]], where: slice, length: int) -> None:
+def channels_are_pushed(pooling: Callable, targets: Sequence[Target]) -> bool:
+    """Whether to push every channel on once, instead of taking every target back to it."""
+    return pooling is over_space and len(targets) >= FEWEST_TARGETS_TO_PUSH
+
+
+def place(result: Attributed, parts: dict[str, dict[str, Part]], where: slice) -> None:
     """Put the result of a batch where it belongs among those of a stretch."""
     for i, layers in enumerate(parts.values()):
         change = result.target_value[i] - result.baseline_value[i]
         for layer, part in layers.items():
-            arrays = {
+            found = {
                 "values": result.features[i][layer],
                 "gap": change - result.totals[i][layer],
                 "target_value": result.target_value[i],
                 "baseline_value": result.baseline_value[i],
                 "n_steps": result.n_steps,
             }
-            for name, tensor in arrays.items():
-                array = tensor.cpu().numpy()
-                if name not in part:
-                    part[name] = np.empty((length, *array.shape[1:]), array.dtype)
-                part[name][where] = array
+            for name, tensor in found.items():
+                part[name][where] = as_array(tensor)
+
+
+def as_array(tensor: torch.Tensor) -> np.ndarray:
+    """Return a tensor as an array of single or double precision, or of whole numbers."""
+    is_half = tensor.dtype in (torch.float16, torch.bfloat16)
+    return (tensor.float() if is_half else tensor).detach().cpu().numpy()
 
 
 def at_the_same_time(work: Callable[[], None], n_threads: int, *, stop: Iterator) -> None:

@@ -3,7 +3,7 @@
 import copy
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
@@ -17,12 +17,12 @@ from tqdm import tqdm
 from retina_codec.datatypes import Contributions
 
 from .distribution import computed_on
-from .job import Job, Method, Part
-from .passes import PLAIN, TRIAL, Passes, fastest_right_way
+from .job import Job, Method, Part, as_array, channels_are_pushed
+from .passes import PLAIN, TRIAL, Evaluation, Passes, fastest_right_way
 from .path import tensors
 from .pooling import Pooled
 from .probe import bypassed, frozen, hooked
-from .store import CHUNK_BYTES, Store
+from .store import Store
 from .targets import Target, name_of
 
 log = logging.getLogger(__name__)
@@ -32,9 +32,6 @@ ROOM = 3
 
 FASTEST_BYTES = 2**26
 """Passes that put out so many bytes are fastest: much of it stays in the cache of a core."""
-
-STRETCH = 1024
-"""Samples that are computed, stored and sent around together, unless they are large."""
 
 Result = dict[str, Contributions] | dict[str, dict[str, Contributions]]
 
@@ -120,12 +117,13 @@ def planned(
     ):
         truth = passes(PLAIN).along(first, TRIAL).whole()
         way, reasons = fastest_right_way(passes, first, truth, secants=method.secants)
+        push = channels_are_pushed(pooling, targets)
         tallies = []
         for points in (TRIAL, torch.linspace(0, 1, len(TRIAL) + 2)):
             with Tally() as tally:
-                tried[-1].along(first, points, secants=method.secants)
-            tallies.append(tally.n_bytes)
-        per_evaluation = (tallies[1] - tallies[0]) / 2
+                seen = tried[-1].along(first, points, secants=method.secants, push=push)
+            tallies.append(tally.n_bytes + (bytes_of_gradients(seen) if push else 0))
+        per_evaluation = (tallies[1] - tallies[0]) / 2 / len(first)
         output_shape = tuple(tried[-1].outputs(first).shape[1:])
         sample = tried[-1].ends(first)[1]
         job = Job(
@@ -137,7 +135,7 @@ def planned(
             pooling=pooling,
             method=method,
             output_shape=output_shape,
-            features={layer: features(pooling(truth.units[layer][0])) for layer in layers},
+            features={layer: form(pooling(truth.units[layer][0, :1])) for layer in layers},
             bypassed=bypassed(network, sample, layers, sum_of(targets)),
             way=way,
             **sizes(per_evaluation, len(samples), method, place, sample.device),
@@ -147,9 +145,16 @@ def planned(
     return method.calibrated(job)
 
 
-def features(pooled: Pooled) -> tuple[np.ndarray, np.ndarray]:
-    """Channel and sign of each feature."""
-    return pooled.channel.cpu().numpy(), pooled.sign.cpu().numpy()
+def bytes_of_gradients(seen: Evaluation) -> int:
+    """Return what is held at once where channels are pushed on: those of all targets."""
+    pushed = [push(seen.units[layer]) for layer, push in seen.pushes.items()]
+    held = [tensor for gradients in seen.gradients for tensor in gradients.values()]
+    return sum(tensor.nbytes for tensor in pushed + held)
+
+
+def form(pooled: Pooled) -> Pooled:
+    """Return pooled contributions as arrays."""
+    return Pooled(*(as_array(tensor) for tensor in pooled))
 
 
 def sizes(
@@ -188,60 +193,46 @@ def tell_what_is_bypassed(job: Job) -> None:
 def computed(job: Job, place: Place) -> dict[str, dict[str, Contributions]]:
     """Compute what is missing, where it is wanted, and return records by target and layer."""
     n_samples = len(job.samples)
-    with tqdm(
-        total=n_samples, desc="contributions", unit="sample", disable=not place.progress
-    ) as bar:
-        if place.store is None and place.client is None:
-            return records(job, job.stretch(0, n_samples, bar.update))
-        example = job.stretch(0, 1)
+    bar = tqdm(total=n_samples, desc="contributions", unit="sample", disable=not place.progress)
+    with bar:
         if place.store is None:
-            return gathered(job, place.client, example, bar.update)
-        store = Store.opened(
-            place.store, job, records(job, example, slice(0, 1)), stretch_length(example)
-        )
-        job = replace(job, **store.plan)
+            whole = job.room(n_samples)
+            for start, parts in each_stretch(job, job.stretches, None, place.client, bar.update):
+                put(whole, start, parts)
+            return records(job, whole)
+        store = Store.opened(place.store, job, records(job, job.room(1), slice(0, 1)))
         missing = store.missing()
         bar.update(n_samples - sum(stop - start for start, stop in missing))
-        if place.client is None:
-            for start, stop in missing:
-                store.write(start, job.stretch(start, stop, bar.update))
-        else:
-            for _ in computed_on(place.client, job, missing, store, bar.update):
-                pass
-    return {
-        name_of(target): {layer: store.record(name_of(target), layer) for layer in job.layers}
-        for target in job.targets
-    }
+        job = replace(job, **store.plan)
+        for _ in each_stretch(job, missing, store, place.client, bar.update):
+            pass
+    return store.records()
 
 
-def gathered(
-    job: Job, client: Any, example: Mapping[str, Mapping[str, Part]], done: Callable[[int], None]
-) -> dict[str, dict[str, Contributions]]:
-    """Let a cluster compute everything, and put it together here."""
-    n_samples, length = len(job.samples), stretch_length(example)
-    stretches = [(i, min(i + length, n_samples)) for i in range(0, n_samples, length)]
-    whole: dict[str, dict[str, Part]] = {
-        target: {
-            layer: {
-                name: np.empty((n_samples, *array.shape[1:]), array.dtype)
-                for name, array in part.items()
-            }
-            for layer, part in layers.items()
-        }
-        for target, layers in example.items()
-    }
-    for start, parts in computed_on(client, job, stretches, None, done):
-        for target, layers in parts.items():
-            for layer, part in layers.items():
-                for name, array in part.items():
-                    whole[target][layer][name][start : start + len(array)] = array
-    return records(job, whole)
+def each_stretch(
+    job: Job,
+    stretches: Sequence[tuple[int, int]],
+    store: Store | None,
+    client: Any,
+    done: Callable[[int], None],
+) -> Iterator[tuple[int, Mapping[str, Mapping[str, Part]] | None]]:
+    """Compute stretches here or on a cluster, one after the other; see `computed_on`."""
+    if client is not None:
+        yield from computed_on(client, job, stretches, store, done)
+        return
+    for start, stop in stretches:
+        parts = job.stretch(start, stop, done)
+        yield start, parts if store is None else store.write(start, parts)
 
 
-def stretch_length(example: Mapping[str, Mapping[str, Part]]) -> int:
-    """How many samples belong together in a store: fewer where a sample is large."""
-    values = [part["values"][0].nbytes for layers in example.values() for part in layers.values()]
-    return max(1, min(STRETCH, CHUNK_BYTES // max(values)))
+def put(
+    whole: Mapping[str, Mapping[str, Part]], start: int, parts: Mapping[str, Mapping[str, Part]]
+) -> None:
+    """Put the results of a stretch where they belong among those of all samples."""
+    for target, layers in parts.items():
+        for layer, part in layers.items():
+            for name, array in part.items():
+                whole[target][layer][name][start : start + len(array)] = array
 
 
 def records(
@@ -252,7 +243,7 @@ def records(
     for target, layers in parts.items():
         made[target] = {}
         for layer, part in layers.items():
-            channel, sign = job.features[layer]
+            _, channel, sign = job.features[layer]
             made[target][layer] = Contributions(
                 **part,
                 sample=np.asarray(job.sample[samples]),

@@ -26,18 +26,14 @@ from retina_codec.datatypes import Contributions
 from retina_codec.stimuli import Windows
 
 from .job import Job, Part
+from .passes import WAYS
 from .targets import name_of
 
+PLAN = ("way", "at_once", "batch_size", "n_threads", "n_torch_threads")
+"""What a job has from the machine that began it."""
+
 BLOCK = 2000
-CHUNK_BYTES = 2**24
-MOST_SAMPLES = 1024
 SOME_SAMPLES = 64
-
-
-def stretch_length(example: list[dict[str, Part]]) -> int:
-    """How many samples a chunk holds: 1024, or fewer where a sample is large."""
-    largest = max(part["values"][0].nbytes for layers in example for part in layers.values())
-    return max(1, min(MOST_SAMPLES, CHUNK_BYTES // largest))
 
 
 class Store:
@@ -45,10 +41,18 @@ class Store:
 
     def __init__(self, path: Path):
         self.path = path
-        root = zarr.open_group(path, mode="r+")
-        self.length: int = root.attrs["length"]
-        self.n_samples: int = root.attrs["job"]["samples"]
-        self.plan: dict[str, Any] = root.attrs["plan"]
+        try:
+            attributes = zarr.open_group(path, mode="r").attrs.asdict()
+            self.job: dict[str, Any] = dict(attributes["job"])
+            self.plan: dict[str, Any] = {name: attributes["plan"][name] for name in PLAN}
+            self.length, self.n_samples = int(attributes["length"]), int(self.job["samples"])
+            way, *numbers = self.plan.values()
+            is_sound = way in WAYS and min(self.length, *numbers) > 0
+        except (KeyError, TypeError, ValueError, OSError):
+            is_sound = False
+        if not is_sound:
+            msg = f"{path} is no store of contributions. Choose another place, or remove it."
+            raise ValueError(msg)
 
     @classmethod
     def opened(
@@ -56,7 +60,6 @@ class Store:
         path: str | PathLike,
         job: Job,
         examples: Mapping[str, Mapping[str, Contributions]],
-        length: int,
     ) -> "Store":
         """Make a store for a job, or open the one that the same job began.
 
@@ -67,9 +70,7 @@ class Store:
         job
             What is computed.
         examples
-            Records of the first sample, by target and layer.
-        length
-            Samples in a chunk.
+            Records of one sample, by target and layer.
 
         Raises
         ------
@@ -79,16 +80,18 @@ class Store:
         path = Path(path).expanduser()
         belongs_to = identity(job)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            check_same(path, belongs_to)
-            return cls(path)
+            store = cls(path)
+            store.check_same(belongs_to)
+            return store
         partial = path.with_name(f".{path.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         root = zarr.open_group(partial, mode="w", zarr_format=2)
+        length = job.stretch_length
         for target, layers in examples.items():
             for layer, record in layers.items():
                 group = f"{partial}/{group_name(target, layer)}"
                 make_group(group, record, length, job.sample)
-        n_stretches = -(-len(job.samples) // length)
+        n_stretches = len(job.stretches)
         root.create_array("done", shape=(n_stretches,), chunks=(1,), dtype="u1", fill_value=0)
         root.attrs.update({"job": belongs_to, "length": length, "plan": plan(job)})
         partial.replace(path)
@@ -122,7 +125,74 @@ class Store:
         """Return what is stored of one layer; values stay there until they are sliced."""
         path = f"{self.path}/{group_name(target, layer)}"
         dataset = xr.open_dataset(path, engine="zarr", decode_times=False)
-        return Contributions.from_xarray(dataset, lazy=True)
+        return Contributions.from_xarray(dataset, lazy="sample")
+
+    def records(self) -> dict[str, dict[str, Contributions]]:
+        """Return everything that is stored, by target and layer."""
+        return {
+            target: {layer: self.record(target, layer) for layer in self.job["layers"]}
+            for target in self.job["targets"]
+        }
+
+    def check_same(self, belongs_to: Mapping[str, Any]) -> None:
+        """Raise an error unless the store belongs to such a job.
+
+        Raises
+        ------
+        ValueError
+            If it does not; the message names the difference.
+        """
+        for key in {**belongs_to, **self.job}:
+            here, there = belongs_to.get(key), self.job.get(key)
+            if here != there:
+                msg = (
+                    f"{self.path} belongs to other contributions: {key} is {there!r} there and "
+                    f"{here!r} here. Choose another place, or remove it."
+                )
+                raise ValueError(msg)
+
+
+def load_contributions(path: str | PathLike) -> dict[str, dict[str, Contributions]]:
+    """Open the contributions in a store; they stay there until they are sliced.
+
+    Parameters
+    ----------
+    path
+        What was given as `store` to `integrated_gradients` or another attribution.
+
+    Returns
+    -------
+    dict
+        By target and layer.
+
+    Raises
+    ------
+    ValueError
+        If there is no store, or it is not finished.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from retina_codec.contributions import activation_times_gradient, one_cell
+    >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = activation_times_gradient(
+    ...         network, np.ones((5, 2), np.float32), layers=["1"], target=one_cell(0),
+    ...         store=f"{folder}/store.zarr", progress=False,
+    ...     )
+    ...     load_contributions(f"{folder}/store.zarr")["cell 0"]["1"].values.shape
+    (5, 6)
+    """
+    store = Store(Path(path).expanduser())
+    missing = store.missing()
+    if missing:
+        n_left = sum(stop - start for start, stop in missing)
+        msg = (
+            f"{path} is not finished: {n_left} of {store.n_samples} samples are missing. "
+            "Repeat the call that began it; it goes on where it stopped."
+        )
+        raise ValueError(msg)
+    return store.records()
 
 
 def group_name(target: str, layer: str) -> str:
@@ -146,8 +216,7 @@ def make_group(path: str, example: Contributions, length: int, sample: np.ndarra
 
 def plan(job: Job) -> dict[str, Any]:
     """How a job is cut and run: the same plan gives the same numbers to the last bit."""
-    names = ("way", "at_once", "batch_size", "n_threads", "n_torch_threads")
-    return {name: getattr(job, name) for name in names}
+    return {name: getattr(job, name) for name in PLAN}
 
 
 def identity(job: Job) -> dict[str, Any]:
@@ -166,29 +235,6 @@ def identity(job: Job) -> dict[str, Any]:
         "samples": len(job.samples),
     }
     return json.loads(json.dumps(facts))
-
-
-def check_same(path: Path, belongs_to: Mapping[str, Any]) -> None:
-    """Raise an error unless the store at `path` belongs to this job.
-
-    Raises
-    ------
-    ValueError
-        If it does not; the message names the difference.
-    """
-    try:
-        kept = dict(zarr.open_group(path, mode="r").attrs["job"])
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        msg = f"{path} is no store of contributions. Choose another place, or remove it."
-        raise ValueError(msg) from error
-    for key in {**belongs_to, **kept}:
-        here, there = belongs_to.get(key), kept.get(key)
-        if here != there:
-            msg = (
-                f"{path} belongs to other contributions: {key} is {there!r} there and {here!r} "
-                "here. Choose another place, or remove it."
-            )
-            raise ValueError(msg)
 
 
 def target_parameters(job: Job) -> list[str]:

@@ -65,7 +65,7 @@ class Record:
         return xr.Dataset(variables, attrs={"record": type(self).__name__, **attributes})
 
     @classmethod
-    def from_xarray(cls, dataset: xr.Dataset, *, lazy: bool = False) -> "Record":
+    def from_xarray(cls, dataset: xr.Dataset, *, lazy: str | None = None) -> "Record":
         """Take back what `to_xarray` gave.
 
         Parameters
@@ -73,7 +73,7 @@ class Record:
         dataset
             In memory or in a file.
         lazy
-            Whether arrays with several axes stay where they are until they are sliced.
+            Axis: arrays along it stay where they are until they are sliced.
 
         Raises
         ------
@@ -135,7 +135,7 @@ class Record:
         return variables, attributes
 
     @classmethod
-    def _from_parts(cls, dataset: xr.Dataset, prefix: str, lazy: bool) -> "Record":
+    def _from_parts(cls, dataset: xr.Dataset, prefix: str, lazy: str | None) -> "Record":
         values = {}
         for name, kind in _kinds(cls).items():
             key = f"{prefix}{name}"
@@ -150,7 +150,7 @@ class Record:
                 )
             elif kind.dtypes and key in dataset.variables:
                 array = dataset[key]
-                values[name] = array if lazy and array.ndim > 1 else array.values
+                values[name] = array if lazy in array.dims else array.values
             elif kind.layouts and key in dataset.variables:
                 stops = np.cumsum(dataset[f"{key}{SEPARATOR}{COUNT}"].values)
                 values[name] = tuple(np.split(dataset[key].values, stops)[:-1])

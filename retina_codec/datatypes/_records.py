@@ -195,7 +195,7 @@ class Contributions(Record):
         """Size of the gap relative to the change of the target; NaN where it did not change."""
         change = np.abs(np.asarray(self.target_value) - np.asarray(self.baseline_value))
         return np.divide(
-            np.abs(self.gap), change, out=np.full_like(change, np.nan), where=change > 0
+            np.abs(np.asarray(self.gap)), change, out=np.full_like(change, np.nan), where=change > 0
         )
 
 

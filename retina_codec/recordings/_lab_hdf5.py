@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from retina_codec.datatypes import Recording, Stimulus
 
-from ._lazy import Joined
+from ._lazy import Joined, Stored
 from ._spelling import did_you_mean
 
 COUNTS = "binned"
@@ -45,7 +45,7 @@ def read(path: Path, contents: h5py.File, *, response: str = "firing_rate_10ms")
         If something is missing, or responses and stimulus disagree in length.
     """
     _check_complete(contents, path)
-    movie = Joined([contents["train/stimulus"], contents["test/stimulus"]])
+    movie = Joined([Stored(contents[f"{part}/stimulus"]) for part in ("train", "test")])
     frame_rate_hz = 1 / float(np.median(np.diff(contents["train/time"][()])))
     n_train, n_frames = contents["train/stimulus"].shape[0], len(movie)
     factor = frame_rate_hz if response == COUNTS else 1.0

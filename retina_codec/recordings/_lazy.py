@@ -1,9 +1,42 @@
 """Movies that stay in their file: arrays that read only the frames that are asked for."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
+
+
+class Stored:
+    """A movie in an HDF5 file; another process that it is sent to opens the file for itself.
+
+    Examples
+    --------
+    >>> with h5py.File("movie", "w", driver="core", backing_store=False) as file:
+    ...     Stored(file.create_dataset("frames", data=np.zeros((3, 2, 2))))[1:].shape
+    (2, 2, 2)
+    """
+
+    def __init__(self, dataset: h5py.Dataset):
+        self.dataset = dataset
+        self.shape, self.ndim, self.dtype = dataset.shape, dataset.ndim, dataset.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.dataset[key]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype=dtype)
+
+    def __reduce__(self):
+        return _opened_again, (str(Path(self.dataset.file.filename).resolve()), self.dataset.name)
+
+
+def _opened_again(path: str, name: str) -> Stored:
+    return Stored(h5py.File(path)[name])
 
 
 class Joined:

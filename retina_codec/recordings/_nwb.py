@@ -18,7 +18,7 @@ from jaxtyping import Float
 from retina_codec.datatypes import Recording, Stimulus
 
 from ._frame_clock import measured_edges, observed_frames, rates_in_frames, regular_edges
-from ._lazy import Scaled
+from ._lazy import Scaled, Stored
 from ._spelling import did_you_mean
 
 READABLE = ("ImageSeries", "OpticalSeries")
@@ -180,11 +180,11 @@ def _rate_of(edges: Float[np.ndarray, " edge"]) -> float:
 
 def _frames(series: h5py.Group) -> Any:
     """Frames as they are stored, or scaled while they are read."""
-    data = series["data"]
+    data, frames = series["data"], Stored(series["data"])
     factor, offset = (float(data.attrs.get(k, d)) for k, d in (("conversion", 1), ("offset", 0)))
     if (factor, offset) == (1.0, 0.0) and data.dtype.kind != "b":
-        return data
-    return Scaled(data, factor=factor, offset=offset)
+        return frames
+    return Scaled(frames, factor=factor, offset=offset)
 
 
 def _units(file: h5py.File, path: Path) -> h5py.Group:

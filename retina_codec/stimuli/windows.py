@@ -1,7 +1,7 @@
 """The last frames before each moment, read when asked for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -81,6 +81,27 @@ class Windows:
     def shape(self) -> tuple[int, int, int, int]:
         """Shape of all windows together, were they in memory."""
         return (len(self), self.history, *self.stimulus.frames.shape[1:])
+
+    def part(self, start: int, stop: int) -> "Windows":
+        """Return the samples from `start` to before `stop`, with their frames in memory.
+
+        Examples
+        --------
+        >>> movie = Stimulus(frames=np.arange(10.0).reshape(10, 1, 1), frame_rate_hz=100.0)
+        >>> windows(movie, 4).part(2, 5)[0].ravel().tolist()
+        [2.0, 3.0, 4.0, 5.0]
+        """
+        first, last = self.first_bin + start - self.history, self.first_bin + stop
+        frames = np.asarray(self.stimulus.frames[first:last])
+        check_finite(frames, first_frame=first)
+        times = self.stimulus.times
+        stimulus = replace(
+            self.stimulus,
+            frames=frames,
+            start_s=self.stimulus.start_s + first / self.stimulus.frame_rate_hz,
+            times=None if times is None else times[first:last],
+        )
+        return replace(self, stimulus=stimulus, first_bin=self.history, stop_bin=last - first)
 
     @property
     def bins(self) -> np.ndarray:
