@@ -79,6 +79,10 @@ class Store:
         """
         path = Path(path).expanduser()
         belongs_to = identity(job)
+        folders = {group_name(target, "") for target in examples}
+        if len(folders) < len(examples):
+            msg = f"Targets {', '.join(examples)} would share a folder; name them otherwise."
+            raise ValueError(msg)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             store = cls(path)
             store.check_same(belongs_to)
@@ -251,7 +255,7 @@ def parts_of(network: nn.Module) -> Iterator[bytes | np.ndarray]:
     yield repr(network).encode()
     for name, tensor in network.state_dict().items():
         yield name.encode()
-        yield tensor.detach().cpu().contiguous().view(torch.uint8).numpy()
+        yield tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy()
 
 
 def parts_of_samples(samples: Any) -> Iterator[bytes | np.ndarray]:
