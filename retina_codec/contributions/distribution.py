@@ -1,12 +1,17 @@
 """Stretches of a job on the workers of a Dask cluster."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .job import Job, Part
 from .store import Store
 
 RETRIES = 3
+
+one_at_a_time = threading.Lock()
+"""All tasks of a worker share its network, which is hooked while it runs."""
 
 
 def computed_on(
@@ -39,8 +44,22 @@ def computed_on(
     ------
     tuple
         First sample and arrays, or None where they were written.
+
+    Raises
+    ------
+    TypeError
+        If network, samples, target or pooling cannot be sent to other processes.
     """
-    shared = client.scatter(job, broadcast=True, hash=False)
+    n_threads = min(client.nthreads().values(), default=job.n_threads)
+    try:
+        shared = client.scatter(replace(job, n_threads=n_threads), broadcast=True, hash=False)
+    except TypeError as error:
+        msg = (
+            f"Network, samples, target or pooling cannot be sent to other processes "
+            f"({first_cause(error)}). "
+            "Give samples that are in memory or come from `load_recording`, or leave out 'client'."
+        )
+        raise TypeError(msg) from error
     futures = [
         client.submit(one_stretch, shared, start, stop, store, retries=RETRIES, pure=False)
         for start, stop in stretches
@@ -54,12 +73,16 @@ def computed_on(
         client.cancel(futures)
 
 
+def first_cause(error: BaseException) -> BaseException:
+    """Return the error that led to this one."""
+    before = error.__cause__ or error.__context__
+    return error if before is None else first_cause(before)
+
+
 def one_stretch(
     job: Job, start: int, stop: int, store: Store | None
 ) -> Mapping[str, Mapping[str, Part]] | None:
     """Compute a stretch, and write it where there is a store. Runs on a worker."""
-    parts = job.stretch(start, stop)
-    if store is None:
-        return parts
-    store.write(start, parts)
-    return None
+    with one_at_a_time:
+        parts = job.stretch(start, stop)
+    return parts if store is None else store.write(start, parts)

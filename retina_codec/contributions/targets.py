@@ -8,6 +8,7 @@ value is "batch".
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -48,15 +49,7 @@ def one_cell(cell: int) -> Target:
     >>> one_cell(1)(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 2)).tolist()
     [2.0]
     """
-
-    @named(f"cell {cell}")
-    def target(output, at_sample):
-        if not -output.shape[1] <= cell < output.shape[1]:
-            msg = f"The network has {output.shape[1]} outputs, numbered from 0; there is no {cell}."
-            raise ValueError(msg)
-        return output[:, cell]
-
-    return target
+    return named(f"cell {cell}")(partial(_one_output, number=cell))
 
 
 def class_logit(class_: int) -> Target:
@@ -78,12 +71,7 @@ def population_sum() -> Target:
     >>> population_sum()(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 2)).tolist()
     [3.0]
     """
-
-    @named("population sum")
-    def target(output, at_sample):
-        return output.sum(dim=1)
-
-    return target
+    return named("population sum")(partial(_sum))
 
 
 def top_class() -> Target:
@@ -94,13 +82,7 @@ def top_class() -> Target:
     >>> top_class()(torch.tensor([[5.0, 2.0]]), torch.tensor([[0.0, 1.0]])).tolist()
     [2.0]
     """
-
-    @named("top class")
-    def target(output, at_sample):
-        winner = at_sample.argmax(dim=1, keepdim=True)
-        return output.gather(1, winner)[:, 0]
-
-    return target
+    return named("top class")(partial(_output_that_wins))
 
 
 def surprisal(training_output: Float[np.ndarray, "sample output"]) -> Target:
@@ -133,11 +115,29 @@ def surprisal(training_output: Float[np.ndarray, "sample output"]) -> Target:
     std = np.maximum(std, max(LEAST_STD * np.median(std), np.finfo(float).tiny))
     fit = LedoitWolf(assume_centered=True).fit((output - mean) / std)
     precision = fit.precision_ / np.outer(std, std)
+    return named("surprisal")(partial(_surprisal, mean=mean, precision=precision))
 
-    @named("surprisal")
-    def target(output, at_sample):
-        away = output - torch.as_tensor(mean, dtype=output.dtype, device=output.device)
-        inverse = torch.as_tensor(precision, dtype=output.dtype, device=output.device)
-        return 0.5 * ((away @ inverse) * away).sum(dim=1)
 
-    return target
+# Targets are partial functions of these, so that they can be sent to other processes.
+
+
+def _one_output(output, at_sample, *, number):
+    if not -output.shape[1] <= number < output.shape[1]:
+        msg = f"The network has {output.shape[1]} outputs, numbered from 0; there is no {number}."
+        raise ValueError(msg)
+    return output[:, number]
+
+
+def _sum(output, at_sample):
+    return output.sum(dim=1)
+
+
+def _output_that_wins(output, at_sample):
+    winner = at_sample.argmax(dim=1, keepdim=True)
+    return output.gather(1, winner)[:, 0]
+
+
+def _surprisal(output, at_sample, *, mean, precision):
+    away = output - torch.as_tensor(mean, dtype=output.dtype, device=output.device)
+    inverse = torch.as_tensor(precision, dtype=output.dtype, device=output.device)
+    return 0.5 * ((away @ inverse) * away).sum(dim=1)
