@@ -18,6 +18,18 @@ app = typer.Typer(
 
 Out = Annotated[Path, typer.Option(help="Folder of the run; a run that was interrupted goes on.")]
 Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
+Stimulus = Annotated[
+    str | None, typer.Option(help="Name of the stimulus, where the file has several.")
+]
+TestFrames = Annotated[
+    int | None, typer.Option(help="Frames at the end to hold out [min(5000, 15 %)].")
+]
+Layers = Annotated[list[str] | None, typer.Option(help="Layer to explain; repeat for several.")]
+Target = Annotated[str, typer.Option(help="What to explain: surprisal, population-sum or cell-N.")]
+Steps = Annotated[int, typer.Option(help="Steps of the path, without a tolerance.")]
+Tolerance = Annotated[
+    float | None, typer.Option(help="Largest relative error of a sample, such as 0.01.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 
 DEMO_FRAMES, DEMO_TEST_FRAMES, DEMO_HISTORY_S = 16_000, 2_000, 0.25
@@ -32,6 +44,7 @@ def start(
 ) -> None:
     """Set up logging; print the version if asked."""
     logging.basicConfig(format="%(message)s", level=logging.INFO)
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     if version:
         typer.echo(import_module("retina_codec").__version__)
         raise typer.Exit
@@ -44,21 +57,14 @@ def run(
     network: Annotated[
         Path | None, typer.Option(help="Folder of a trained network; trained here without one.")
     ] = None,
-    stimulus: Annotated[
-        str | None, typer.Option(help="Name of the stimulus, where the file has several.")
-    ] = None,
-    test_frames: Annotated[
-        int | None, typer.Option(help="Frames at the end to hold out [min(5000, 15 %)].")
-    ] = None,
+    stimulus: Stimulus = None,
+    test_frames: TestFrames = None,
     history_s: Annotated[float, typer.Option(help="Window of the network in seconds.")] = 0.4,
     epochs: Annotated[int | None, typer.Option(help="Most passes in training.")] = None,
-    layer: Annotated[
-        list[str] | None, typer.Option(help="Layer to explain; repeat for several.")
-    ] = None,
-    target: Annotated[
-        str, typer.Option(help="What to explain: surprisal, population-sum or cell-N.")
-    ] = "surprisal",
-    n_steps: Annotated[int, typer.Option(help="Steps of the integration path.")] = 20,
+    layer: Layers = None,
+    target: Target = "surprisal",
+    n_steps: Steps = 20,
+    tolerance: Tolerance = None,
     method: Annotated[
         str,
         typer.Option(
@@ -90,6 +96,7 @@ def run(
         layers=tuple(layer) if layer else None,
         target=target,
         n_steps=n_steps,
+        tolerance=tolerance,
         method=method,
         channels=tuple(channels) if channels else (8, 8),
         n_cells=n_cells,
@@ -97,6 +104,52 @@ def run(
     )
     summary = pipeline.run(config, out, progress=not quiet)
     tell(summary, out)
+
+
+@app.command()
+def contributions(
+    recording: Annotated[Path, typer.Argument(help="NWB, the lab's HDF5, or our own file.")],
+    network: Annotated[Path, typer.Option(help="Folder of a trained network.")],
+    out: Annotated[Path, typer.Option(help="Zarr store; one that was interrupted goes on.")],
+    part: Annotated[str, typer.Option(help="Split of the recording, or all.")] = "test",
+    stimulus: Stimulus = None,
+    test_frames: TestFrames = None,
+    layer: Layers = None,
+    target: Target = "surprisal",
+    n_steps: Steps = 20,
+    tolerance: Tolerance = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes on this machine that share the work.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of the scheduler of a Dask cluster.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Compute contributions of any length into a store, here or on a cluster.
+
+    Example: retina-codec contributions recording.nwb --network results/network --out store.zarr
+    """
+    pipeline = import_module("retina_codec.pipeline")
+    config = pipeline.Config(
+        recording=str(recording.resolve()),
+        network=str(network.resolve()),
+        stimulus=stimulus,
+        test_frames=test_frames,
+        layers=tuple(layer) if layer else None,
+        target=target,
+        n_steps=n_steps,
+        tolerance=tolerance,
+    )
+    with pipeline.connected(scheduler, workers) as client:
+        found = pipeline.store_contributions(
+            config, out, part=part, client=client, progress=not quiet
+        )
+    for name, record in found.items():
+        gap = import_module("numpy").nanmedian(record.relative_gap)
+        n_samples, n_features = record.values.shape
+        typer.echo(f"{name}: {n_samples} samples, {n_features} features, median gap {gap:.1%}")
+    typer.echo(f"Store: {out}")
 
 
 @app.command()

@@ -13,8 +13,10 @@ import pynwb
 import pytest
 
 from retina_codec import cli
+from retina_codec.contributions import integrated_gradients, load_contributions, one_cell
 from retina_codec.datatypes import Recording, Stimulus
-from retina_codec.recordings import write_nwb
+from retina_codec.networks import DeepRetina, load_network, save_network, windows_for
+from retina_codec.recordings import load_recording, write_nwb
 from retina_codec.simulation import Circuit, simulate_recording
 
 REAL = Path(__file__).parents[2] / "shared/recordings/salamander_checkerboard.nwb"
@@ -169,6 +171,87 @@ def test_bad_input_gets_one_line_and_leaves_nothing(
     (error,) = capsys.readouterr().err.splitlines()
     assert error.startswith("error: ") and words in error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def network(recording, tmp_path_factory):
+    """A small network for the recording, with its first weights."""
+    path = tmp_path_factory.mktemp("network") / "network"
+    loaded = load_recording(recording)
+    save_network(DeepRetina.for_recording(loaded, history=10), path)
+    return path
+
+
+def in_here(monkeypatch, *words):
+    """Run the command line in this process; its exit code, 0 if it just ends."""
+    monkeypatch.setattr(sys, "argv", ["retina-codec", *map(str, words)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return end.value.code
+
+
+def test_contributions_go_into_a_store(recording, network, tmp_path, monkeypatch, capsys, as_user):
+    words = ["contributions", recording, "--network", network, "--out", tmp_path / "s", "--quiet"]
+    words += ["--target", "cell-1", "--n-steps", 4, "--layer", "relu2"]
+    assert in_here(monkeypatch, *words) in (0, None)
+    assert "relu2: 190 samples, 16 features, median gap" in capsys.readouterr().out
+    loaded = load_recording(recording)
+    expected = integrated_gradients(
+        load_network(network),
+        windows_for(load_network(network), loaded.stimulus, frames=loaded.splits["test"]),
+        layers=["relu2"],
+        target=one_cell(1),
+        n_steps=4,
+        progress=False,
+    )["relu2"]
+    found = load_contributions(tmp_path / "s")["cell 1"]["relu2"]
+    np.testing.assert_array_equal(found.values, expected.values)
+    np.testing.assert_array_equal(found.sample, expected.sample)
+    assert in_here(monkeypatch, *words, "--part", "train") == 1
+    assert "belongs to other contributions: stimulus" in capsys.readouterr().err
+
+
+def test_workers_write_the_same_store(recording, network, tmp_path):
+    words = ["contributions", recording, "--network", network, "--quiet", "--n-steps", 4]
+    stores = []
+    for more in ([], ["--workers", 2]):
+        stores.append(tmp_path / f"store{len(stores)}")
+        done = command(*words, "--out", stores[-1], *more)
+        assert done.returncode == 0, done.stderr
+    one, other = (load_contributions(path)["surprisal"] for path in stores)
+    for layer, record in one.items():
+        np.testing.assert_array_equal(record.values, other[layer].values)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--part", "tset"], "No part 'tset'; there are all, train, test"),
+        (["--layer", "rellu1"], "Did you mean 'relu1'"),
+        (["--target", "cell-99"], "there are cells cell-0 to cell-3"),
+        (["--tolerance", 2], "'tolerance' must be between 0 and 1, got 2.0"),
+        (["--workers", 0], "at least 1 worker, got None and 0 workers"),
+        (["--workers", 2, "--scheduler", "tcp://127.0.0.1:1"], "Give a scheduler or"),
+        (["--network", "."], "is not a network"),
+    ],
+)
+def test_bad_words_for_contributions(
+    options, words, recording, network, tmp_path, monkeypatch, capsys, as_user
+):
+    line = ["contributions", recording, "--network", network, "--out", tmp_path / "s", *options]
+    assert in_here(monkeypatch, *line) == 1
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.startswith("error: ") and words in error
+    assert not (tmp_path / "s").exists()
+
+
+def test_workers_without_dask_say_what_to_install(
+    recording, network, tmp_path, monkeypatch, capsys, as_user
+):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    line = ["contributions", recording, "--network", network, "--out", tmp_path / "s"]
+    assert in_here(monkeypatch, *line, "--workers", 2) == 1
+    assert "pip install 'retina-codec[cluster]'" in capsys.readouterr().err
 
 
 def test_error_in_a_process_of_its_own(tmp_path):

@@ -17,6 +17,7 @@ from retina_codec.decomposition import (
     PrincipalComponents,
     SparseAutoencoder,
     ThresholdAutoencoder,
+    _rows,
     decompose,
     match_modes,
 )
@@ -400,3 +401,59 @@ def test_match_modes_takes_records_of_unequal_size(small):
 def test_match_modes_needs_the_same_features(as_user):
     with pytest.raises(ValueError, match="same features, got 3 and 4"):
         match_modes(np.eye(3), np.eye(4))
+
+
+class Lazy:
+    """Values that are not in memory; remembers how much was read at once."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.dtype, self.most = values, values.shape, values.dtype, 0
+
+    def __getitem__(self, key):
+        start, stop, _ = key.indices(len(self.values))
+        self.most = max(self.most, stop - start)
+        return self.values[key]
+
+
+def contributions_of(values, n_samples):
+    n_features = values.shape[1]
+    return Contributions(
+        values=values,
+        channel=np.arange(n_features),
+        sign=np.ones(n_features, int),
+        sample=np.arange(n_samples),
+        gap=np.zeros(n_samples),
+        target_value=np.zeros(n_samples),
+        baseline_value=np.zeros(n_samples),
+        layer="conv1",
+        target="cell 0",
+        method="integrated gradients",
+    )
+
+
+@every_method
+def test_modes_of_a_store_are_those_of_memory(name):
+    X = planted_problem(n_samples=400).X
+    a, b = (
+        decompose(contributions_of(values, 400), quick(name), seed=3) for values in (X, Lazy(X))
+    )
+    np.testing.assert_array_equal(a.dictionary, b.dictionary)
+    np.testing.assert_array_equal(a.loadings, b.loadings)
+    assert a.r2 == b.r2
+
+
+def test_training_reads_a_store_block_by_block(monkeypatch):
+    monkeypatch.setattr(_rows, "BLOCK", 200)
+    problem = planted_problem(n_samples=20_000)
+    values = Lazy(problem.X)
+    modes = decompose(contributions_of(values, 20_000), SparseAutoencoder())
+    assert values.most == 200
+    assert match_modes(problem.dictionary, modes)[1].mean() > 0.97
+    assert modes.r2 > 0.9 and modes.loadings.shape[0] == 20_000
+
+
+def test_bad_numbers_in_a_store_are_found():
+    X = planted_problem(n_samples=400).X
+    X[300, 2] = np.nan
+    with pytest.raises(ValueError, match="hold NaN or infinity"):
+        decompose(contributions_of(Lazy(X), 400), quick("SparseAutoencoder"))

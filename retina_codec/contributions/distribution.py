@@ -4,6 +4,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
+
+from distributed import WorkerPlugin, get_worker
 
 from .job import Job, Part
 from .store import Store
@@ -12,6 +15,13 @@ RETRIES = 3
 
 one_at_a_time = threading.Lock()
 """All tasks of a worker share its network, which is hooked while it runs."""
+
+
+class SharedJob(WorkerPlugin):
+    """A job on every worker, also on one that joins later or comes back."""
+
+    def __init__(self, job: Job):
+        self.job, self.name = job, f"retina_codec {uuid4()}"
 
 
 def computed_on(
@@ -51,17 +61,18 @@ def computed_on(
         If network, samples, target or pooling cannot be sent to other processes.
     """
     n_threads = min(client.nthreads().values(), default=job.n_threads)
+    shared = SharedJob(replace(job, n_threads=n_threads))
     try:
-        shared = client.scatter(replace(job, n_threads=n_threads), broadcast=True, hash=False)
-    except TypeError as error:
+        client.register_plugin(shared)
+    except (TypeError, AttributeError) as error:
         msg = (
-            f"Network, samples, target or pooling cannot be sent to other processes "
+            "Network, samples, target or pooling cannot be sent to other processes "
             f"({first_cause(error)}). "
             "Give samples that are in memory or come from `load_recording`, or leave out 'client'."
         )
         raise TypeError(msg) from error
     futures = [
-        client.submit(one_stretch, shared, start, stop, store, retries=RETRIES, pure=False)
+        client.submit(one_stretch, shared.name, start, stop, store, retries=RETRIES, pure=False)
         for start, stop in stretches
     ]
     try:
@@ -71,6 +82,7 @@ def computed_on(
             done(stop - start)
     finally:
         client.cancel(futures)
+        client.unregister_worker_plugin(shared.name)
 
 
 def first_cause(error: BaseException) -> BaseException:
@@ -80,9 +92,10 @@ def first_cause(error: BaseException) -> BaseException:
 
 
 def one_stretch(
-    job: Job, start: int, stop: int, store: Store | None
+    shared: str, start: int, stop: int, store: Store | None
 ) -> Mapping[str, Mapping[str, Part]] | None:
     """Compute a stretch, and write it where there is a store. Runs on a worker."""
+    job = get_worker().plugins[shared].job
     with one_at_a_time:
         parts = job.stretch(start, stop)
     return parts if store is None else store.write(start, parts)

@@ -5,6 +5,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from os import PathLike
 from typing import Any
 
@@ -16,7 +17,6 @@ from tqdm import tqdm
 
 from retina_codec.datatypes import Contributions
 
-from .distribution import computed_on
 from .job import Job, Method, Part, as_array, channels_are_pushed
 from .passes import PLAIN, TRIAL, Evaluation, Passes, fastest_right_way
 from .path import tensors
@@ -218,7 +218,8 @@ def each_stretch(
 ) -> Iterator[tuple[int, Mapping[str, Mapping[str, Part]] | None]]:
     """Compute stretches here or on a cluster, one after the other; see `computed_on`."""
     if client is not None:
-        yield from computed_on(client, job, stretches, store, done)
+        cluster = import_module("retina_codec.contributions.distribution")
+        yield from cluster.computed_on(client, job, stretches, store, done)
         return
     for start, stop in stretches:
         parts = job.stretch(start, stop, done)

@@ -5,16 +5,20 @@ Every method has the manners of scikit-learn (`fit`, `transform`, `inverse_trans
 `METHODS`: the tests find it there.
 """
 
+import math
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 from sklearn.base import clone
 
 from retina_codec.datatypes import Contributions, Modes
-from retina_codec.statistics import r2, time_blocks
+from retina_codec.statistics import time_blocks
 
 from ._factorisations import NonNegativeFactors, PrincipalComponents
 from ._interface import Decomposition, finite_matrix
+from ._rows import Rows
 from ._sparse_autoencoder import SparseAutoencoder
 from ._threshold_autoencoder import PUBLISHED, ThresholdAutoencoder
 
@@ -48,7 +52,8 @@ def decompose(
     Parameters
     ----------
     contributions
-        Pooled: one number for each sample and feature.
+        Pooled: one number for each sample and feature. Those in a store are read block by block;
+        `SparseAutoencoder` also trains on them so, the other methods load what they fit.
     method
         Says how; it is copied, not changed.
     seed
@@ -89,15 +94,18 @@ def decompose(
     ((2, 3), (100, 2), 20)
     """
     values = _pooled(contributions)
-    held_out = time_blocks(len(values)) if held_out is None else np.asarray(held_out, dtype=bool)
-    _check_held_out(held_out, len(values))
-    scale = _spread(values[~held_out])
+    in_memory = isinstance(values, np.ndarray)
+    n_samples = values.shape[0]
+    held_out = time_blocks(n_samples) if held_out is None else np.asarray(held_out, dtype=bool)
+    _check_held_out(held_out, n_samples)
+    scale = _spread(Rows(values, chosen=~held_out))
     signs = np.asarray(contributions.sign)
-    X = values * np.where(signs == 0, 1, signs).astype(values.dtype) / scale
-    fitted = clone(method).set_params(seed=seed).fit(X[~held_out])
-    loadings = fitted.transform(X)
-    rebuilt = fitted.inverse_transform(loadings)
-    means = X[~held_out].mean(axis=0)
+    factor = np.where(signs == 0, 1, signs) / scale
+    train, test = (Rows(values, factor=factor, chosen=part) for part in (~held_out, held_out))
+    fitted = clone(method).set_params(seed=seed).fit(np.asarray(train) if in_memory else train)
+    everything = Rows(values, factor=factor)
+    loadings = np.concatenate([fitted.transform(block) for block in everything])
+    means = sum(block.sum(axis=0, dtype=float) for block in train) / len(train)
     firing = np.count_nonzero(loadings, axis=0)
     kept = _by_energy(loadings, fitted.components_)
     kept = kept[firing[kept] > 0]
@@ -110,8 +118,8 @@ def decompose(
         sign=contributions.sign,
         offset=fitted.offset_,
         firing=firing[kept],
-        r2=r2(X[held_out], rebuilt[held_out], means=means),
-        r2_train=r2(X[~held_out], rebuilt[~held_out], means=means),
+        r2=_r2(fitted, test, loadings, means),
+        r2_train=_r2(fitted, train, loadings, means),
         scale=scale,
         n_dead=int(len(firing) - len(kept)),
         layer=contributions.layer,
@@ -166,14 +174,15 @@ def match_modes(
     return pairs, cosine[pairs[:, 0], pairs[:, 1]]
 
 
-def _pooled(contributions: Contributions) -> Float[np.ndarray, "sample feature"]:
+def _pooled(contributions: Contributions) -> Float[Any, "sample feature"]:
     if len(contributions.values.shape) != 2:
         msg = (
             "Contributions must be pooled to axes (sample, feature), got "
             f"({', '.join(contributions.axes_of('values'))}). Pool them when they are computed."
         )
         raise ValueError(msg)
-    return finite_matrix(contributions.values)
+    values = contributions.values
+    return finite_matrix(values) if isinstance(values, np.ndarray) else values
 
 
 def _check_held_out(held_out, n_samples):
@@ -185,12 +194,25 @@ def _check_held_out(held_out, n_samples):
         raise ValueError(msg)
 
 
-def _spread(values: Float[np.ndarray, "sample feature"]) -> float:
-    spread = float(values.std(dtype=float))
+def _spread(rows: Rows) -> float:
+    """Return the standard deviation of all numbers."""
+    n = math.prod(rows.shape)
+    mean = sum(block.sum(dtype=float) for block in rows) / n
+    spread = math.sqrt(sum(np.square(block - mean, dtype=float).sum() for block in rows) / n)
     if not spread > 0:
-        msg = f"All contributions are {values.flat[0]:.3g}; there is nothing to decompose."
+        msg = f"All contributions are {mean:.3g}; there is nothing to decompose."
         raise ValueError(msg)
     return spread
+
+
+def _r2(fitted: Decomposition, rows: Rows, loadings, means) -> float:
+    """Return `r2`, block by block."""
+    variance, residual = 0.0, 0.0
+    for where, block in zip(rows.blocks, rows, strict=True):
+        rebuilt = fitted.inverse_transform(loadings[where])
+        variance += np.square(block - means, dtype=float).sum()
+        residual += np.square(block - rebuilt, dtype=float).sum()
+    return float(1 - residual / variance) if variance > 0 else 0.0
 
 
 def _by_energy(loadings, dictionary):

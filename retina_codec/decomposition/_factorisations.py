@@ -52,7 +52,7 @@ class NonNegativeFactors(Decomposition):
         self.max_iter = max_iter
         self.seed = seed
 
-    def fit(self, X: Float[np.ndarray, "sample feature"], y: Any = None) -> Decomposition:
+    def fit(self, X: Float[Any, "sample feature"], y: Any = None) -> Decomposition:
         """Learn the modes from samples without negative numbers.
 
         Raises
@@ -113,7 +113,7 @@ class PrincipalComponents(Decomposition):
         self.n_modes = n_modes
         self.seed = seed
 
-    def fit(self, X: Float[np.ndarray, "sample feature"], y: Any = None) -> Decomposition:
+    def fit(self, X: Float[Any, "sample feature"], y: Any = None) -> Decomposition:
         """Learn the modes.
 
         Raises

@@ -32,7 +32,7 @@ class Decomposition(TransformerMixin, BaseEstimator, ABC):
     offset_: Float[np.ndarray, " feature"]
 
     @abstractmethod
-    def fit(self, X: Float[np.ndarray, "sample feature"], y: Any = None) -> "Decomposition":
+    def fit(self, X: Float[Any, "sample feature"], y: Any = None) -> "Decomposition":
         """Learn the modes."""
 
     @abstractmethod

@@ -1,5 +1,7 @@
 """A sparse autoencoder whose modes compete to explain each sample."""
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,10 @@ from ._interface import (
     finite_matrix,
     threads_that_help,
 )
+from ._rows import Rows
 
 CHUNK = 4096
+STEPS_OF_A_POOL = 25
 WARM_UP = 50
 JITTER = 1e-3
 IDLE = 0.01
@@ -29,6 +33,8 @@ TINY = 1e-8
 
 class SparseAutoencoder(Decomposition):
     """A sparse autoencoder whose modes compete to explain a sample, and start again if unused.
+
+    It learns from samples in memory or, block by block, from those in a store.
 
     Parameters
     ----------
@@ -105,7 +111,7 @@ class SparseAutoencoder(Decomposition):
         self.revive_every = revive_every
         self.seed = seed
 
-    def fit(self, X: Float[np.ndarray, "sample feature"], y: Any = None) -> Decomposition:
+    def fit(self, X: Float[Any, "sample feature"], y: Any = None) -> Decomposition:
         """Learn the modes.
 
         Raises
@@ -114,23 +120,28 @@ class SparseAutoencoder(Decomposition):
             If a parameter is impossible, X is 0 everywhere, or X holds negative numbers although
             modes may not.
         """
-        X = finite_matrix(X)
+        X = X if isinstance(X, Rows) else Rows(finite_matrix(X))
         n_modes = X.shape[1] if self.n_modes is None else self.n_modes
         self._check_parameters(n_modes)
         if self.nonnegative and not self.learn_offset:
-            check_no_negative(X, "nonnegative=False")
-        offset = np.median(X, axis=0) if self.learn_offset else np.zeros(X.shape[1], X.dtype)
-        self.scale_ = float(np.sqrt(np.mean(np.sum((X - offset) ** 2, axis=1, dtype=float))))
+            for block in X:
+                check_no_negative(block, "nonnegative=False")
+        generator = torch.Generator().manual_seed(self.seed)
+        pools = X.pools(generator)
+        offset = np.zeros(X.shape[1])
+        if self.learn_offset:
+            offset = np.median(next(pools), axis=0)
+        energy = sum(np.sum(np.square(block - offset, dtype=float)) for block in X)
+        self.scale_ = math.sqrt(energy / len(X))
         if not self.scale_ > 0:
             msg = "X must vary, but all samples are the same. There is nothing to decompose."
             raise ValueError(msg)
-        generator = torch.Generator().manual_seed(self.seed)
-        x = torch.as_tensor(X / self.scale_, dtype=torch.float32)
+        pools = _tensors(pools, self.scale_)
         offset = torch.as_tensor(offset / self.scale_, dtype=torch.float32)
-        atoms = _random_samples(x - offset, n_modes, generator)
+        atoms = _random_samples(next(pools) - offset, n_modes, generator)
         self.network_ = _CompetingNetwork(atoms, offset)
         with threads_that_help(self.batch_size * atoms.numel()):
-            self._train(x, generator)
+            self._train(pools, generator)
         self.components_ = self.network_.dictionary.detach().numpy()
         self.offset_ = self.network_.offset.detach().numpy() * np.float32(self.scale_)
         return self
@@ -148,7 +159,7 @@ class SparseAutoencoder(Decomposition):
             parts = [self._converged(chunk) for chunk in x.split(CHUNK)]
         return torch.cat(parts).numpy() * np.float32(self.scale_)
 
-    def _train(self, x: Float[Tensor, "sample feature"], generator: torch.Generator) -> None:
+    def _train(self, pools: Iterator[Tensor], generator: torch.Generator) -> None:
         network = self.network_
         learned = [*network.guess.parameters(), network.dictionary]
         learned += [network.offset] if self.learn_offset else []
@@ -157,6 +168,8 @@ class SparseAutoencoder(Decomposition):
         energy = torch.zeros(len(network.dictionary))
         network.normalise(self.nonnegative)
         for step in range(1, self.n_steps + 1):
+            if step % STEPS_OF_A_POOL == 1:
+                x = next(pools)
             batch = x[torch.randint(len(x), (self.batch_size,), generator=generator)]
             loadings = network.compete(
                 batch, network.first_guess(batch), penalty=self.sparsity, n_rounds=self.n_rounds
@@ -247,6 +260,15 @@ class _CompetingNetwork(nn.Module):
         self.dictionary[idle] = atoms
         self.guess.weight[idle] = atoms
         self.guess.bias[idle] = 0
+
+
+def _tensors(pools: Iterator[np.ndarray], scale: float) -> Iterator[Float[Tensor, "row feature"]]:
+    """Divide by the scale; a pool that comes again is not divided again."""
+    before = None
+    for pool in pools:
+        if pool is not before:
+            before, x = pool, torch.as_tensor(pool / scale, dtype=torch.float32)
+        yield x
 
 
 def _random_samples(

@@ -147,7 +147,7 @@ class ThresholdAutoencoder(Decomposition):
         self.patience = patience
         self.seed = seed
 
-    def fit(self, X: Float[np.ndarray, "sample feature"], y: Any = None) -> Decomposition:
+    def fit(self, X: Float[Any, "sample feature"], y: Any = None) -> Decomposition:
         """Learn the modes.
 
         Raises

@@ -1,6 +1,7 @@
 """The steps of the analysis in a row: settings, run folder, resuming."""
 
 from ._config import TARGETS, Config
+from ._contributions import connected, store_contributions
 from ._run import kept_modes, run
 
-__all__ = ["TARGETS", "Config", "kept_modes", "run"]
+__all__ = ["TARGETS", "Config", "connected", "kept_modes", "run", "store_contributions"]

@@ -45,7 +45,9 @@ class Config:
     target: str = "surprisal"
     """What is explained: surprisal, population-sum or cell-N."""
     n_steps: int = 20
-    """Steps of the integration path."""
+    """Steps of the integration path, without a tolerance."""
+    tolerance: float | None = None
+    """Largest relative error of each sample's contributions; None for a fixed number of steps."""
     method: str = "SparseAutoencoder"
     """Decomposition, by the name of its class."""
     n_cells: int = 5
@@ -67,6 +69,9 @@ class Config:
                 raise ValueError(msg)
         if len(self.channels) != 2 or min(self.channels) < 1:
             msg = f"'channels' must be two numbers above 0, one a layer, got {self.channels}."
+            raise ValueError(msg)
+        if self.tolerance is not None and not 0 < self.tolerance < 1:
+            msg = f"'tolerance' must be between 0 and 1, got {self.tolerance}."
             raise ValueError(msg)
         if not self.history_s > 0 or self.seed < 0:
             msg = f"'history_s' must be above 0 and 'seed' at least 0, got {self.history_s} and "

@@ -13,7 +13,7 @@ import pandas as pd
 from torch import nn
 
 from retina_codec import causal, decomposition, receptive_fields
-from retina_codec.contributions import integrated_gradients, named_module
+from retina_codec.contributions import integrated_gradients
 from retina_codec.datatypes import (
     Contributions,
     Fields,
@@ -30,7 +30,6 @@ from retina_codec.networks import (
     TrainingSettings,
     evaluate,
     load_network,
-    predict,
     save_network,
     train,
     windows_for,
@@ -40,12 +39,10 @@ from retina_codec.report import write_report
 from retina_codec.statistics import mode_cells
 
 from ._config import CONFIG, Config
+from ._contributions import check_fit, target_of
 from ._summary import summary_of, write_summary
 
 log = logging.getLogger(__name__)
-
-TRAINING_OUTPUTS = 5000
-LEAST_SAMPLES = 40
 
 
 def run(config: Config, out: str | PathLike, *, progress: bool = True) -> dict[str, object]:
@@ -168,34 +165,6 @@ def new_network(config: Config, recording: Recording) -> DeepRetina:
     )
 
 
-def check_fit(
-    network: nn.Module, recording: Recording, layers: tuple[str, ...], config: Config
-) -> None:
-    """Raise an error before any long work if network, recording, layers and target do not fit.
-
-    Raises
-    ------
-    ValueError
-        If they do not.
-    """
-    for layer in layers:
-        named_module(network, layer)
-    for split in ("train", "test"):
-        samples = windows_for(network, recording.stimulus, frames=recording.splits[split])
-        if len(samples) < LEAST_SAMPLES:
-            msg = (
-                f"Split {split!r} gives {len(samples)} samples, at least {LEAST_SAMPLES} are "
-                "needed. Use a longer recording or a shorter history."
-            )
-            raise ValueError(msg)
-    n_outputs = predict(network, windows_for(network, recording.stimulus)[:1]).shape[1]
-    n_cells = recording.rates.shape[1]
-    if n_outputs != n_cells:
-        msg = f"The network predicts {n_outputs} cells, the recording has {n_cells}."
-        raise ValueError(msg)
-    config.check_target(n_cells)
-
-
 def fitted(
     network: nn.Module,
     recording: Recording,
@@ -252,33 +221,18 @@ def kept_contributions(
     """Contributions of all layers to the target, all in one pass."""
     paths = {layer: out / f"contributions_{layer}.nc" for layer in layers}
     if not all(path.exists() for path in paths.values()):
-        training = windows_for(network, recording.stimulus, frames=recording.splits["train"])
-        every = max(1, len(training) // TRAINING_OUTPUTS)
-        target = config.make_target(predict(network, _Every(training, every)))
         made = integrated_gradients(
             network,
             samples,
             layers=layers,
-            target=target,
+            target=target_of(config, network, recording),
             n_steps=config.n_steps,
+            tolerance=config.tolerance,
             progress=progress,
         )
         for layer, path in paths.items():
             save(made[layer], path)
     return {layer: load(path) for layer, path in paths.items()}
-
-
-class _Every:
-    """Every n-th sample, read in batches."""
-
-    def __init__(self, samples, step: int):
-        self.samples, self.step = samples, step
-
-    def __len__(self) -> int:
-        return len(range(0, len(self.samples), self.step))
-
-    def __getitem__(self, part: slice):
-        return self.samples[part.start * self.step : part.stop * self.step : self.step]
 
 
 def kept_table(path: Path, modes: Modes, predictions: Predictions, seed: int) -> pd.DataFrame:
