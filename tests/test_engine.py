@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from retina_codec.contributions import (
+    engine,
     frozen,
     integrated_gradients,
     named,
@@ -246,3 +247,110 @@ def test_slopes_of_tiny_steps_are_not_lost_in_rounding():
     found = integrated_gradients(network, samples, **given)["1"].values
     slope = torch.sigmoid(network[2].bias).item()
     np.testing.assert_allclose(found, [[slope, 0, 0, -slope]], atol=1e-4)
+
+
+@pytest.mark.parametrize("rule", ["trapezoid", "secant"])
+@pytest.mark.parametrize("memory_gb", [1e-9, 2e-3])
+@pytest.mark.parametrize("many", [False, True])
+def test_long_paths_go_piece_by_piece(case, rule, memory_gb, many):
+    network, samples, layers, target = in_double(case)
+    targets = [power_of_an_output(i) for i in range(4)] if many else [target]
+    given = {"rule": rule, "n_steps": 7, "target": targets, "pooling": over_space}
+    whole = explained((network, samples, layers, None), **given)
+    pieces = explained((network, samples, layers, None), memory_gb=memory_gb, **given)
+    for name, records in whole.items():
+        for layer, record in records.items():
+            scale = np.abs(record.values).max()
+            np.testing.assert_allclose(pieces[name][layer].values, record.values, atol=1e-9 * scale)
+
+
+class Opaque(nn.Module):
+    """Hides what it does from everybody who looks."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.last = network, nn.Linear(2, 2)
+
+    def forward(self, x):
+        with torch._C.DisableTorchFunction():
+            x = self.network(x)
+        return self.last(x)
+
+
+def test_network_that_cannot_be_followed_runs_plainly(caplog):
+    torch.manual_seed(0)
+    network = Opaque(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2), nn.Tanh()))
+    samples = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    given = {"layers": ["network.1"], "target": one_cell(0), "progress": False}
+    with caplog.at_level(logging.INFO, logger="retina_codec"):
+        record = integrated_gradients(network, samples, n_steps=50, **given)["network.1"]
+    assert "not run with 'ends where affine'" in caplog.text
+    assert np.abs(record.gap).max() < 1e-2
+    with pytest.raises(ValueError, match="cannot be followed .* Use rule='trapezoid'"):
+        integrated_gradients(network, samples, rule="secant", **given)
+    record = integrated_gradients(network, samples, tolerance=0.05, **given)["network.1"]
+    assert record.settings["rule"] == "trapezoid" and (record.n_steps > 0).all()
+
+
+@pytest.mark.parametrize("rule", ["trapezoid", "secant"])
+def test_tolerance_holds_for_every_sample(rule):
+    network = settled(retina(), (6, 22, 22))
+    samples = np.random.default_rng(0).normal(size=(12, 6, 22, 22)).astype(np.float32)
+    given = {"layers": ["relu1", "relu2"], "target": one_cell(0), "rule": rule, "progress": False}
+    coarse = integrated_gradients(network, samples, tolerance=0.2, **given)
+    fine = integrated_gradients(network, samples, tolerance=0.01, **given)
+    truth = integrated_gradients(
+        network.double(), samples.astype(float), n_steps=1000, **{**given, "rule": "trapezoid"}
+    )
+    for layer, record in fine.items():
+        change = np.abs(record.target_value - record.baseline_value)
+        scale = np.maximum(change, 0.1 * change.mean())
+        assert (np.abs(record.gap) <= 0.0101 * scale).all()
+        error = np.abs(record.values - truth[layer].values).max(axis=1) / scale
+        assert np.median(error) < 0.01 and error.max() < 0.03
+        assert (record.n_steps >= coarse[layer].n_steps).all()
+        assert len(set(record.n_steps.tolist())) > 1, "every sample takes its own time"
+        assert set(record.n_steps.tolist()) <= {4, 8, 16, 32, 64, 128, 256}
+
+
+def test_samples_that_do_not_arrive_are_counted(monkeypatch):
+    monkeypatch.setattr(engine, "MOST_STEPS", 4)
+    network = settled(retina(), (6, 22, 22))
+    samples = np.random.default_rng(0).normal(size=(12, 6, 22, 22)).astype(np.float32)
+    with pytest.warns(UserWarning, match=r"\d+ of 12 samples did not reach the tolerance with 4"):
+        record = integrated_gradients(
+            network,
+            samples,
+            layers=["relu1"],
+            target=one_cell(0),
+            tolerance=1e-4,
+            progress=False,
+        )["relu1"]
+    assert (record.n_steps < 0).any()
+
+
+@pytest.mark.parametrize("layer", ["block1.mlp.1", "block1.attention"])
+def test_layer_beside_a_skip_is_said_to_be_bypassed(layer):
+    network = settled(Transformer(), (3, 16, 16))
+    samples = np.random.default_rng(0).normal(size=(2, 3, 16, 16)).astype(np.float32)
+    if layer == "block1.attention":
+        with pytest.raises(ValueError, match="puts out a tuple, expected one tensor"):
+            integrated_gradients(
+                network, samples, layers=[layer], target=one_cell(0), progress=False
+            )
+        return
+    with pytest.warns(UserWarning, match="also round layer block1.mlp.1: contributions there sum"):
+        record = integrated_gradients(
+            network, samples, layers=[layer], target=one_cell(0), progress=False
+        )[layer]
+    assert record.bypassed is True
+
+
+def test_half_precision_stays_where_it_was_asked_for():
+    network = settled(retina(), (6, 22, 22))
+    samples = np.random.default_rng(0).normal(size=(3, 6, 22, 22)).astype(np.float32)
+    given = {"layers": ["relu2"], "target": one_cell(0), "progress": False}
+    exact = integrated_gradients(network, samples, **given)["relu2"].values
+    rough = integrated_gradients(network.bfloat16(), samples, **given)["relu2"].values
+    assert rough.dtype == np.float32
+    np.testing.assert_allclose(rough, exact, atol=0.2 * np.abs(exact).max())

@@ -1,5 +1,6 @@
 """Integrated gradients: the share of the target's change that went through each unit."""
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,11 +13,17 @@ from torch import nn
 
 from .job import Attributed, Job
 from .passes import Evaluation, Passes
+from .path import Unfit
 from .pooling import Pooled, by_sign
 from .probe import frozen
 from .quadrature import RULES, check_steps, integral
 from .run import Place, Result, attributed
 from .targets import Target
+
+log = logging.getLogger(__name__)
+
+DEFAULTS = ("secant", "trapezoid")
+"""Rules with a tolerance: the first that can follow the network."""
 
 FEWEST_STEPS, MOST_STEPS = 2, 256
 SMALL_CHANGE = 0.1
@@ -68,7 +75,8 @@ def integrated_gradients(
     n_steps
         Steps from baseline to sample, unless there is a tolerance.
     rule
-        "trapezoid" or "secant"; None for the first without, for the second with a tolerance.
+        "trapezoid" or "secant"; None for the first without a tolerance, and for the second with
+        one, if it can follow the network.
     tolerance
         Largest error of any feature and of the gap, relative to the change of the target: each
         sample gets twice as many steps (2, 4, 8 ... 256) until neither its gap nor the difference
@@ -125,11 +133,17 @@ def integrated_gradients(
     >>> result["1"].values.shape, bool(abs(result["1"].gap).max() < 1e-3)
     ((5, 6), True)
     """
-    rule = rule or ("trapezoid" if tolerance is None else "secant")
-    _check(n_steps, rule, tolerance)
-    method = IntegratedGradients(rule, n_steps, tolerance)
     place = Place(batch_size, memory_gb, device, store, client, progress)
-    result = attributed(network, samples, layers, target, baseline, pooling, method, place)
+    given = (network, samples, layers, target, baseline, pooling)
+    first, *others = [rule] if rule else ["trapezoid"] if tolerance is None else DEFAULTS
+    _check(n_steps, first, tolerance)
+    try:
+        result = attributed(*given, IntegratedGradients(first, n_steps, tolerance), place)
+    except Unfit:
+        if not others:
+            raise
+        log.info("the secant rule cannot follow the network, the trapezoid rule can")
+        result = attributed(*given, IntegratedGradients(*others, n_steps, tolerance), place)
     if tolerance is not None:
         _tell_who_did_not_arrive(result)
     return result
@@ -221,17 +235,22 @@ class IntegratedGradients:
     def _with_steps(self, job: Job, passes: Passes, batch: Any, n_steps: int) -> Attributed:
         """Integrate; where not all points fit into memory, piece by piece along the path."""
         points = torch.linspace(0, 1, n_steps + 1)
-        most = max(2, job.at_once // len(batch))
-        pieces = list(_pieces(points, most))
+        shared = 1 if self.secants else 0  # Intervals need both of their ends in one pass.
+        pieces = _pieces(points, max(1 + shared, job.at_once // len(batch)), shared)
         at_sample = passes.outputs(batch) if len(pieces) > 1 else None
         maps = [dict.fromkeys(job.layers, 0.0) for _ in job.targets]
         increments = RULES[self.rule].increments
-        values = []
+        values, before = [], None
         for piece in pieces:
             seen = passes.along(
                 batch, piece, secants=self.secants, at_sample=at_sample, push=job.pushes
             )
             values.append(seen.values)
+            if len(pieces) > 1 and not self.secants:
+                seen = seen.whole() if before is None else seen.after(before)
+                before = seen.last()
+                if len(seen.values[0]) == 1:
+                    continue
             changes = {layer: increments(seen.units[layer]) for layer in job.layers}
             for found, new in zip(maps, integrals(seen, changes), strict=True):
                 for layer in job.layers:
@@ -278,10 +297,10 @@ def integrals(
         yield other | {layer: channels[:, i] for layer, channels in sums.items()}
 
 
-def _pieces(points: torch.Tensor, most: int) -> Iterator[torch.Tensor]:
-    """Stretches of the path with at most so many points; each begins where the last one ends."""
-    for first in range(0, len(points) - 1, most - 1):
-        yield points[first : first + most]
+def _pieces(points: torch.Tensor, most: int, shared: int) -> list[torch.Tensor]:
+    """Stretches of the path with at most so many points, of which neighbours share some."""
+    firsts = range(0, len(points) - shared, most - shared)
+    return [points[first : first + most] for first in firsts]
 
 
 def _check(n_steps: int, rule: str, tolerance: float | None) -> None:

@@ -14,9 +14,8 @@ from torch import nn
 
 from retina_codec.stimuli import Windows
 
-from .passes import Passes
+from .passes import Passes, running
 from .pooling import Pooled, over_space
-from .probe import frozen, hooked
 from .targets import Target, name_of
 
 Part = dict[str, np.ndarray]
@@ -191,8 +190,7 @@ class Job:
 
         with (
             torch_threads(self.n_torch_threads),
-            frozen(self.network),
-            hooked(self.network, self.layers, passes.keep),
+            running(passes),
         ):
             passes.prepare(samples[start : start + 1], secants=self.method.secants)
             at_the_same_time(work, self.n_threads, stop=batches)

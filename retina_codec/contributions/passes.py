@@ -1,7 +1,10 @@
 """One pass of a network along the path: targets, units of layers, and gradients."""
 
+import copy
+import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,14 +13,16 @@ import torch
 from torch import nn
 
 from .path import Kernels, Path, Push, Unfit
-from .probe import differentiable, once
+from .probe import differentiable, frozen, hooked, once
 from .targets import Target, name_of
+
+log = logging.getLogger(__name__)
 
 ENDS, PREPARED, PLAIN = "ends where affine", "prepared weights", "plain"
 WAYS = (ENDS, PREPARED, PLAIN)
 """How a network may be run, the fastest first; the last one is always right."""
 
-TRIAL = torch.tensor([0.0, 0.5, 1.0])
+TRIAL = torch.tensor([0.5, 1.0])
 """Points at which ways are compared."""
 
 NEARLY = 1000
@@ -51,13 +56,33 @@ class Evaluation:
         """Return the same with all gradients computed."""
         return replace(self, gradients=list(self.gradients))
 
+    def last(self) -> "Evaluation":
+        """Return a copy of what belongs to the last point; all gradients must be computed."""
+        return self._each(lambda tensor: tensor[-1:].clone(), self)
+
+    def after(self, before: "Evaluation") -> "Evaluation":
+        """Return the same with what was seen at points before."""
+        return self._each(lambda here, there: torch.cat([there, here]), self.whole(), before)
+
+    def _each(self, change: Callable[..., torch.Tensor], *seen: "Evaluation") -> "Evaluation":
+        """Change tensors that belong together."""
+        found = zip(*(one.gradients for one in seen), strict=True)
+        return replace(
+            self,
+            values=list(map(change, *(one.values for one in seen))),
+            units={name: change(*(one.units[name] for one in seen)) for name in self.units},
+            gradients=[
+                {name: change(*(one[name] for one in some)) for name in self.units}
+                for some in found
+            ],
+        )
+
 
 @dataclass
 class Passes:
     """A network that is run along paths, in the fastest way that gives the right answer.
 
-    To be used inside ``frozen`` and ``hooked(network, layers, passes.keep)``; several threads may
-    use it at once.
+    To be used inside `running`; several threads may use it at once.
     """
 
     network: nn.Module
@@ -257,19 +282,18 @@ def along_points(push: Push) -> Push:
     return lambda units: push(units.flatten(0, 1)).unflatten(0, units.shape[:2])
 
 
-def fastest_right_way(
-    make: Callable[[str], Passes], sample: Any, truth: Evaluation, *, secants: bool
-) -> tuple[str, dict[str, str]]:
-    """Return the name of the fastest way that agrees with the plain one, and why no faster does.
+def fastest_right_way(passes: Passes, samples: Any, *, secants: bool) -> str:
+    """Return the name of the fastest way that agrees with the plain one.
+
+    They are compared in double precision, where rounding cannot be taken for a difference, unless
+    the network or the target only know their own.
 
     Parameters
     ----------
-    make
-        From the name of a way to passes.
-    sample
-        One input "1 ...".
-    truth
-        What the plain way sees at the points of `TRIAL`.
+    passes
+        Of the plain way.
+    samples
+        One or two inputs.
     secants
         Whether gradients belong to intervals; these are not compared.
 
@@ -278,21 +302,42 @@ def fastest_right_way(
     Unfit
         If the network cannot be followed, and secants need it to be.
     """
+    try:
+        network = copy.deepcopy(passes.network).double()
+        return _compared(replace(passes, network=network), samples, secants)
+    except (RuntimeError, TypeError, NotImplementedError):
+        return _compared(passes, samples, secants)
+
+
+def _compared(plain: Passes, samples: Any, secants: bool) -> str:
     reasons: dict[str, str] = {}
+    with running(plain):
+        truth = plain.along(samples, TRIAL).whole()
     for way in WAYS:
-        passes = make(way)
+        if way == PLAIN and not secants:
+            return way
+        passes = replace(plain, way=way)
         try:
-            passes.prepare(sample, secants=secants)
-            found = passes.along(sample, TRIAL, secants=secants).whole()
+            with running(passes):
+                passes.prepare(samples, secants=secants)
+                found = passes.along(samples, TRIAL, secants=secants).whole()
         except (Unfit, RuntimeError, IndexError, TypeError, AttributeError, ValueError) as error:
             reasons[way] = str(error)
-            continue
-        if agree(found, truth, gradients=not secants):
-            return way, reasons
-        reasons[way] = "other results"
+        else:
+            if agree(found, truth, gradients=not secants):
+                return way
+            reasons[way] = "other results"
+        log.info("the network is not run with '%s': %s", way, reasons[way])
     why = "; ".join(f"{way}: {reason}" for way, reason in reasons.items())
     msg = f"The network cannot be followed from point to point ({why}). Use rule='trapezoid'."
     raise Unfit(msg)
+
+
+@contextmanager
+def running(passes: Passes) -> Iterator[None]:
+    """Let the layers of a network tell what they put out while the block lasts."""
+    with frozen(passes.network), hooked(passes.network, passes.layers, passes.keep):
+        yield
 
 
 def agree(found: Evaluation, truth: Evaluation, *, gradients: bool) -> bool:

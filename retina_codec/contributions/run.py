@@ -1,7 +1,6 @@
 """From a method to records: how a job is set up, where it runs and where its results go."""
 
 import copy
-import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,14 +17,12 @@ from tqdm import tqdm
 from retina_codec.datatypes import Contributions
 
 from .job import Job, Method, Part, as_array, channels_are_pushed
-from .passes import PLAIN, TRIAL, Evaluation, Passes, fastest_right_way
+from .passes import TRIAL, Evaluation, Passes, fastest_right_way, running
 from .path import tensors
 from .pooling import Pooled
-from .probe import bypassed, frozen, hooked
+from .probe import bypassed
 from .store import Store
 from .targets import Target, name_of
-
-log = logging.getLogger(__name__)
 
 ROOM = 3
 """Bytes in use at the peak of a pass, for each byte that its operations put out."""
@@ -104,28 +101,21 @@ def planned(
     method: Method,
     place: Place,
 ) -> Job:
-    """Try the network with one sample, and decide how to run it."""
-    first, tried = samples[:2], []
-
-    def passes(way: str) -> Passes:
-        tried.append(Passes(network, layers, targets, baseline, way))
-        return tried[-1]
-
-    with (
-        frozen(network),
-        hooked(network, layers, lambda layer, output: tried[-1].keep(layer, output)),
-    ):
-        truth = passes(PLAIN).along(first, TRIAL).whole()
-        way, reasons = fastest_right_way(passes, first, truth, secants=method.secants)
-        push = channels_are_pushed(pooling, targets)
-        tallies = []
-        for points in (TRIAL, torch.linspace(0, 1, len(TRIAL) + 2)):
-            with Tally() as tally:
-                seen = tried[-1].along(first, points, secants=method.secants, push=push)
-            tallies.append(tally.n_bytes + (bytes_of_gradients(seen) if push else 0))
-        per_evaluation = (tallies[1] - tallies[0]) / 2 / len(first)
-        output_shape = tuple(tried[-1].outputs(first).shape[1:])
-        sample = tried[-1].ends(first)[1]
+    """Try the network with the first samples, and decide how to run it."""
+    first, push = samples[:1], channels_are_pushed(pooling, targets)
+    way = fastest_right_way(
+        Passes(network, layers, targets, baseline), samples[:2], secants=method.secants
+    )
+    passes = Passes(network, layers, targets, baseline, way)
+    with running(passes):
+        passes.prepare(first, secants=method.secants)
+        one, two = (
+            bytes_of(passes, first, points, secants=method.secants, push=push)
+            for points in (TRIAL[1:], TRIAL)
+        )
+        seen = passes.along(first, TRIAL, gradients=False)
+        output = passes.outputs(first)
+        sample = passes.ends(first)[1]
         job = Job(
             network=network,
             samples=samples,
@@ -134,19 +124,24 @@ def planned(
             baseline=baseline,
             pooling=pooling,
             method=method,
-            output_shape=output_shape,
-            features={layer: form(pooling(truth.units[layer][0, :1])) for layer in layers},
+            output_shape=tuple(output.shape[1:]),
+            features={layer: form(pooling(units[0])) for layer, units in seen.units.items()},
             bypassed=bypassed(network, sample, layers, sum_of(targets)),
             way=way,
-            **sizes(per_evaluation, len(samples), method, place, sample.device),
+            **sizes(two - one, len(samples), method, place, sample.device),
         )
-    for slower, reason in reasons.items():
-        log.info("the network is not run with '%s': %s", slower, reason)
     return method.calibrated(job)
 
 
-def bytes_of_gradients(seen: Evaluation) -> int:
-    """Return what is held at once where channels are pushed on: those of all targets."""
+def bytes_of(passes: Passes, batch: Any, points: torch.Tensor, *, secants: bool, push: bool) -> int:
+    """Return the bytes that the operations of a pass put out."""
+    with Tally() as tally:
+        seen = passes.along(batch, points, secants=secants, push=push)
+    return tally.n_bytes + (bytes_of_all_targets(seen) if push else 0)
+
+
+def bytes_of_all_targets(seen: Evaluation) -> int:
+    """Return what is held at once where channels are pushed on."""
     pushed = [push(seen.units[layer]) for layer, push in seen.pushes.items()]
     held = [tensor for gradients in seen.gradients for tensor in gradients.values()]
     return sum(tensor.nbytes for tensor in pushed + held)
@@ -158,13 +153,14 @@ def form(pooled: Pooled) -> Pooled:
 
 
 def sizes(
-    evaluation_bytes: float, n_samples: int, method: Method, place: Place, device: torch.device
+    evaluation_bytes: int, n_samples: int, method: Method, place: Place, device: torch.device
 ) -> dict[str, int]:
     """How much to do at once, within the memory that may be used."""
     n_torch = torch.get_num_threads()
     room = place.memory_gb * 1e9 / ROOM
     n_threads = n_torch if device.type == "cpu" and 2 * evaluation_bytes < room / n_torch else 1
-    at_once = max(2, int(min(FASTEST_BYTES, room / n_threads) / evaluation_bytes))
+    fewest = 2 if method.secants else 1
+    at_once = max(fewest, int(min(FASTEST_BYTES, room / n_threads) / max(evaluation_bytes, 1)))
     fair = -(-n_samples // n_threads)
     return {
         "at_once": at_once,
