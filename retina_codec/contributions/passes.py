@@ -108,10 +108,11 @@ class Passes:
         return torch.broadcast_to(start, end.shape[1:])[None], end
 
     def prepare(self, sample: Any, *, secants: bool) -> None:
-        """See which weights can be prepared, in one pass with one sample."""
+        """See which weights can be prepared, in one pass, and prepare them in another."""
         if self.way != PLAIN:
             self.along(sample, TRIAL, secants=secants)
             self.kernels.learned()
+            self.along(sample, TRIAL, secants=secants)
 
     def along(
         self,

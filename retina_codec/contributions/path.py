@@ -8,6 +8,7 @@ runs as it would have. Results are checked against the plain network before they
 (`engine`).
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -48,6 +49,10 @@ ELEMENTWISE = {
     "hardtanh", "relu6", "hardswish", "hardsigmoid", "clamp", "clamp_min", "sin", "cos", "erf",
     "softsign", "logsigmoid", "threshold", "reciprocal", "__pow__",
 }  # fmt: skip
+
+
+LAYOUT = defaultdict(lambda: torch.contiguous_format, {4: torch.channels_last})
+"""Fastest order in memory of weights with so many axes."""
 
 
 class Unfit(ValueError):
@@ -337,8 +342,9 @@ class Kernels:
                 maps = nn.functional.pad(maps, (left, left, up, up)) if up or left else maps
                 prepared = self._kept((key, size), lambda: fourier.spectra(weight, bias, size))
                 return fourier.convolution(maps, prepared)
-        last = torch.channels_last
-        weight = self._kept((key, "last"), lambda: weight.contiguous(memory_format=last))
+        last = LAYOUT[4]
+        if not weight.is_contiguous(memory_format=last):
+            weight = self._kept((key, "last"), lambda: weight.contiguous(memory_format=last))
         maps = maps.contiguous(memory_format=last)
         return nn.functional.conv2d(maps, weight, bias, stride, padding, dilation, groups)
 
@@ -366,4 +372,5 @@ def folded(weight, bias, norm: dict[str, Any]):
         factor = factor * norm["weight"]
     offset = (0.0 if bias is None else bias) - norm["running_mean"]
     offset = offset * factor + (0.0 if norm.get("bias") is None else norm["bias"])
-    return weight * factor.view(-1, *[1] * (weight.ndim - 1)), offset
+    weight = weight * factor.view(-1, *[1] * (weight.ndim - 1))
+    return weight.contiguous(memory_format=LAYOUT[weight.ndim]), offset

@@ -103,9 +103,11 @@ def planned(
 ) -> Job:
     """Try the network with the first samples, and decide how to run it."""
     first, push = samples[:1], channels_are_pushed(pooling, targets)
-    way = fastest_right_way(
-        Passes(network, layers, targets, baseline), samples[:2], secants=method.secants
-    )
+    plain = Passes(network, layers, targets, baseline)
+    with running(plain), Tally() as tally:
+        plain.outputs(first)
+    two_fit = 8 * ROOM * tally.n_bytes < 1e9 * place.memory_gb  # at two points, in double precision
+    way = fastest_right_way(plain, samples[: 2 if two_fit else 1], secants=method.secants)
     passes = Passes(network, layers, targets, baseline, way)
     with running(passes):
         passes.prepare(first, secants=method.secants)
