@@ -4,7 +4,7 @@ import copy
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,8 @@ WAYS = (ENDS, PREPARED, PLAIN)
 
 TRIAL = torch.tensor([0.5, 1.0])
 """Points at which ways are compared."""
+
+OTHER_RESULTS = "other results"
 
 NEARLY = 1000
 """Two ways agree when they differ by less than this many roundings."""
@@ -286,8 +288,8 @@ def along_points(push: Push) -> Push:
 def fastest_right_way(passes: Passes, samples: Any, *, secants: bool) -> str:
     """Return the name of the fastest way that agrees with the plain one.
 
-    They are compared in double precision, where rounding cannot be taken for a difference, unless
-    the network or the target only know their own.
+    Ways that differ are compared again in double precision, where rounding cannot be taken for a
+    difference, unless the network or the target only know their own.
 
     Parameters
     ----------
@@ -303,20 +305,28 @@ def fastest_right_way(passes: Passes, samples: Any, *, secants: bool) -> str:
     Unfit
         If the network cannot be followed, and secants need it to be.
     """
-    try:
-        network = copy.deepcopy(passes.network).double()
-        return _compared(replace(passes, network=network), samples, secants)
-    except (RuntimeError, TypeError, NotImplementedError):
-        return _compared(passes, samples, secants)
+    way, reasons = _compared(passes, samples, secants)
+    if OTHER_RESULTS in reasons.values():
+        with suppress(RuntimeError, TypeError, NotImplementedError):
+            double = replace(passes, network=copy.deepcopy(passes.network).double())
+            way, reasons = _compared(double, samples, secants)
+    for slower, reason in reasons.items():
+        log.info("the network is not run with '%s': %s", slower, reason)
+    if way is None:
+        why = "; ".join(f"{way}: {reason}" for way, reason in reasons.items())
+        msg = f"The network cannot be followed from point to point ({why}). Use rule='trapezoid'."
+        raise Unfit(msg)
+    return way
 
 
-def _compared(plain: Passes, samples: Any, secants: bool) -> str:
+def _compared(plain: Passes, samples: Any, secants: bool) -> tuple[str | None, dict[str, str]]:
+    """Return the first way that agrees, and why those before it do not."""
     reasons: dict[str, str] = {}
     with running(plain):
         truth = plain.along(samples, TRIAL).whole()
     for way in WAYS:
         if way == PLAIN and not secants:
-            return way
+            return way, reasons
         passes = replace(plain, way=way)
         try:
             with running(passes):
@@ -326,12 +336,9 @@ def _compared(plain: Passes, samples: Any, secants: bool) -> str:
             reasons[way] = str(error)
         else:
             if agree(found, truth, gradients=not secants):
-                return way
-            reasons[way] = "other results"
-        log.info("the network is not run with '%s': %s", way, reasons[way])
-    why = "; ".join(f"{way}: {reason}" for way, reason in reasons.items())
-    msg = f"The network cannot be followed from point to point ({why}). Use rule='trapezoid'."
-    raise Unfit(msg)
+                return way, reasons
+            reasons[way] = OTHER_RESULTS
+    return None, reasons
 
 
 @contextmanager

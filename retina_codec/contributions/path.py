@@ -157,7 +157,8 @@ class Path(TorchFunctionMode):
         out = self._followed(func, args, kwargs, moving)
         for tensor in moving:
             if id(tensor) in self._uses:
-                push = self.kernels.push(func, args, kwargs) if args[0] is tensor else None
+                is_first = bool(args) and args[0] is tensor
+                push = self.kernels.push(func, args, kwargs) if is_first else None
                 self._uses[id(tensor)].append((push, out))
         return out
 

@@ -27,8 +27,8 @@ from .targets import Target, name_of
 ROOM = 3
 """Bytes in use at the peak of a pass, for each byte that its operations put out."""
 
-FASTEST_BYTES = 2**26
-"""Passes that put out so many bytes are fastest: much of it stays in the cache of a core."""
+FASTEST_BYTES = 2**27
+"""Passes that put out more bytes are not faster."""
 
 Result = dict[str, Contributions] | dict[str, dict[str, Contributions]]
 
