@@ -34,4 +34,6 @@ tutorials: $(READY)  ## run the tutorials and keep their pictures
 
 benchmark: $(READY)  ## print the tables of benchmarks/
 	$(BIN)/python benchmarks/contributions.py
+	$(BIN)/python benchmarks/quadrature.py
+	$(BIN)/python benchmarks/large_images.py
 	$(BIN)/python benchmarks/recovery.py

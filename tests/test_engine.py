@@ -298,16 +298,17 @@ def test_tolerance_holds_for_every_sample(rule):
     samples = np.random.default_rng(0).normal(size=(12, 6, 22, 22)).astype(np.float32)
     given = {"layers": ["relu1", "relu2"], "target": one_cell(0), "rule": rule, "progress": False}
     coarse = integrated_gradients(network, samples, tolerance=0.2, **given)
-    fine = integrated_gradients(network, samples, tolerance=0.01, **given)
+    tolerance = {"trapezoid": 0.01, "secant": 0.002}[rule]
+    fine = integrated_gradients(network, samples, tolerance=tolerance, **given)
     truth = integrated_gradients(
         network.double(), samples.astype(float), n_steps=1000, **{**given, "rule": "trapezoid"}
     )
     for layer, record in fine.items():
         change = np.abs(record.target_value - record.baseline_value)
         scale = np.maximum(change, 0.1 * change.mean())
-        assert (np.abs(record.gap) <= 0.0101 * scale).all()
+        assert (np.abs(record.gap) <= 1.01 * tolerance * scale).all()
         error = np.abs(record.values - truth[layer].values).max(axis=1) / scale
-        assert np.median(error) < 0.01 and error.max() < 0.03
+        assert np.median(error) < tolerance and error.max() < 4 * tolerance
         assert (record.n_steps >= coarse[layer].n_steps).all()
         assert len(set(record.n_steps.tolist())) > 1, "every sample takes its own time"
         assert set(record.n_steps.tolist()) <= {4, 8, 16, 32, 64, 128, 256}

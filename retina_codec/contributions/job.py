@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -57,24 +57,24 @@ class Attributed:
     baseline_value: list[torch.Tensor]
     n_steps: torch.Tensor
 
-    @classmethod
-    def joined(cls, parts: Iterable["Attributed"]) -> "Attributed":
-        """Several batches as one."""
-        parts = list(parts)
-        return cls(*(_joined([getattr(p, f.name) for p in parts]) for f in fields(cls)))
-
     def put(self, where: torch.Tensor, other: "Attributed") -> None:
         """Replace some samples by those of another result."""
         for name in (f.name for f in fields(self)):
             _put(getattr(self, name), where, getattr(other, name))
 
 
-def _joined(parts: list[Any]) -> Any:
+def joined(parts: list[Any]) -> Any:
+    """Tensors of several batches, in lists and dictionaries of the same form, as those of one."""
     if isinstance(parts[0], dict):
-        return {key: _joined([part[key] for part in parts]) for key in parts[0]}
+        return {key: joined([part[key] for part in parts]) for key in parts[0]}
     if isinstance(parts[0], list):
-        return [_joined([part[i] for part in parts]) for i in range(len(parts[0]))]
+        return [joined([part[i] for part in parts]) for i in range(len(parts[0]))]
     return torch.cat(parts)
+
+
+def chosen(tensors: list[dict[str, torch.Tensor]], where: torch.Tensor) -> list:
+    """Tensors of some of the samples."""
+    return [{key: one[where.to(one.device)] for key, one in some.items()} for some in tensors]
 
 
 def _put(target: Any, where: torch.Tensor, source: Any) -> None:

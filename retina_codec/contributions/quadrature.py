@@ -1,4 +1,7 @@
-"""Rules: how units and gradients at the points of a path become contributions."""
+"""Rules: how units and gradients at the points of a path become contributions.
+
+`benchmarks/quadrature.py` holds the secant rule against others.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -106,7 +106,7 @@ def planned(
     plain = Passes(network, layers, targets, baseline)
     with running(plain), Tally() as tally:
         plain.outputs(first)
-    two_fit = 8 * ROOM * tally.n_bytes < 1e9 * place.memory_gb  # at two points, in double precision
+    two_fit = 2 * len(TRIAL) * ROOM * tally.n_bytes < 1e9 * place.memory_gb
     way = fastest_right_way(plain, samples[: 2 if two_fit else 1], secants=method.secants)
     passes = Passes(network, layers, targets, baseline, way)
     with running(passes):

@@ -19,6 +19,13 @@ TRAINING_OUTPUTS = 5000
 LEAST_SAMPLES = 40
 WHOLE = "all"
 
+KEEP_MEMORY = {
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**28,
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**25,
+}
+"""Workers keep the memory that the next operation wants again; Dask would have them give it back,
+which takes more than half of their time."""
+
 
 def store_contributions(
     config: Config,
@@ -159,7 +166,9 @@ def connected(scheduler: str | None = None, workers: int | None = None) -> Itera
         msg = "A cluster needs dask: pip install 'retina-codec[cluster]'."
         raise ImportError(msg) from error
     if scheduler is None:
+        dask = import_module("dask")
         with (
+            dask.config.set(KEEP_MEMORY),
             distributed.LocalCluster(
                 n_workers=workers, threads_per_worker=1, dashboard_address=None
             ) as cluster,
