@@ -150,7 +150,7 @@ def long(n_windows: int, *, path: str) -> Numbers:
                 samples,
                 layers=LAYERS,
                 target=target,
-                n_steps=4,
+                n_steps=1,
                 progress=False,
                 store=place,
             )

@@ -8,6 +8,7 @@ that dies leaves nothing half-written behind that would be believed.
 """
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,7 +33,7 @@ from .targets import name_of
 PLAN = ("way", "at_once", "batch_size", "n_threads", "n_torch_threads")
 """What a job has from the machine that began it."""
 
-BLOCK = 2000
+BLOCK_BYTES = 2**22
 SOME_SAMPLES = 64
 
 
@@ -263,8 +264,10 @@ def parts_of_samples(samples: Any) -> Iterator[bytes | np.ndarray]:
     if isinstance(samples, Windows):
         start, stop = samples.first_bin - samples.history, samples.stop_bin
         yield repr((samples.history, start, stop, samples.normalisation)).encode()
-        for first in range(start, stop, BLOCK):
-            yield np.asarray(samples.stimulus.frames[first : min(first + BLOCK, stop)])
+        frames = samples.stimulus.frames
+        length = max(1, BLOCK_BYTES // (frames.dtype.itemsize * math.prod(frames.shape[1:])))
+        for first in range(start, stop, length):
+            yield np.asarray(frames[first : min(first + length, stop)])
     elif isinstance(samples, (np.ndarray, torch.Tensor)):
         for first in range(0, len(samples), SOME_SAMPLES):
             yield np.asarray(samples[first : first + SOME_SAMPLES])
