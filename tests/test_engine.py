@@ -355,3 +355,38 @@ def test_half_precision_stays_where_it_was_asked_for():
     rough = integrated_gradients(network.bfloat16(), samples, **given)["relu2"].values
     assert rough.dtype == np.float32
     np.testing.assert_allclose(rough, exact, atol=0.2 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("rule", ["trapezoid", "secant"])
+@pytest.mark.parametrize("norm", [nn.Identity(), nn.BatchNorm2d(4)])
+def test_channels_are_pushed_on_before_operations_in_place(rule, norm):
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Conv2d(3, 4, 3), norm, nn.ReLU(inplace=True),
+        nn.Flatten(), nn.Linear(64, 4),
+    ).double()  # fmt: skip
+    samples = np.random.default_rng(0).normal(size=(5, 2, 8, 8))
+    cells = [one_cell(i) for i in range(4)]
+    given = {"layers": ["1"], "rule": rule, "pooling": over_space, "progress": False}
+    pushed = integrated_gradients(network, samples, target=cells, **given)
+    for cell, records in zip(cells, pushed.values(), strict=True):
+        alone = integrated_gradients(network, samples, target=cell, **given)["1"]
+        np.testing.assert_allclose(records["1"].values, alone.values, atol=1e-12)
+
+
+class TakesAway(nn.Module):
+    def forward(self, x):
+        x -= 1.0
+        return x
+
+
+@pytest.mark.parametrize("settings", [{}, {"tolerance": 0.1}, {"memory_gb": 1e-9}])
+def test_samples_stay_as_they_are(settings):
+    torch.manual_seed(0)
+    network = nn.Sequential(TakesAway(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1))
+    samples = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    before = samples.copy()
+    integrated_gradients(
+        network, samples, layers=["2"], target=one_cell(0), progress=False, **settings
+    )
+    np.testing.assert_array_equal(samples, before)

@@ -188,13 +188,13 @@ class Passes:
         _, end = self.ends(batch)
         self.here.keep = (instead or {}).get
         with torch.no_grad():
-            return self.network(end)
+            return self.network(own(end))
 
     def changes(self, batch: Any) -> torch.Tensor:
         """Change of each target from the baseline to a batch of one sample."""
         start, end = self.ends(batch)
         with torch.no_grad():
-            before, after = self.network(start), self.network(end)
+            before, after = self.network(own(start)), self.network(own(end))
             return torch.cat([t(after, after) - t(before, after) for t in self.targets])
 
     def _path(self, points, secants):
@@ -279,6 +279,11 @@ class Everywhere:
 
     def push_of(self, tensor: torch.Tensor) -> None:
         """Nothing: it is not known what takes a tensor."""
+
+
+def own(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a copy, in which a network may work in place."""
+    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def along_points(push: Push) -> Push:

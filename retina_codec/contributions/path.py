@@ -82,7 +82,7 @@ class Path(TorchFunctionMode):
         super().__init__()
         self.points, self.kernels, self.share, self.secants = points, kernels, share, secants
         self.n_ends = 0
-        self._uses: dict[int, list[tuple[Push | None, torch.Tensor]]] = {}
+        self._uses: dict[int, list[tuple[Push | None, Any, int | None]]] = {}
 
     def begin(self, baseline: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
         """Return the input of the network: baseline "1 ...", then samples "sample ..."."""
@@ -113,7 +113,10 @@ class Path(TorchFunctionMode):
     def push_of(self, tensor: torch.Tensor) -> tuple["Push", torch.Tensor] | None:
         """Return the convolution that alone took a guarded tensor, and its output; None if none."""
         uses = self._uses[id(tensor)]
-        return uses[0] if len(uses) == 1 and uses[0][0] is not None else None
+        if len(uses) != 1 or uses[0][0] is None:
+            return None
+        push, out, version = uses[0]
+        return (push, out) if out._version == version else None
 
     def knows(self, output: torch.Tensor, n_rows: int) -> bool:
         """Whether the output was followed through the network."""
@@ -159,14 +162,18 @@ class Path(TorchFunctionMode):
             if id(tensor) in self._uses:
                 is_first = bool(args) and args[0] is tensor
                 push = self.kernels.push(func, args, kwargs) if is_first else None
-                self._uses[id(tensor)].append((push, out))
+                if push is not None:
+                    out.guarded = True
+                version = None if push is None else out._version
+                self._uses[id(tensor)].append((push, out, version))
         return out
 
     def _followed(self, func, args, kwargs, moving):
         name = func.__name__
         if changes_its_input(name, kwargs) and getattr(args[0], "guarded", False):
+            axis = args[0].on_path
             args = (args[0].clone(), *args[1:])
-            args[0].on_path = 0
+            args[0].on_path = axis
             moving = [t for t in tensors(args, kwargs) if hasattr(t, "on_path")]
         if not self.secants or is_linear(name, args, kwargs, moving):
             out = self.kernels.call(func, args, kwargs)
