@@ -390,3 +390,92 @@ def test_samples_stay_as_they_are(settings):
         network, samples, layers=["2"], target=one_cell(0), progress=False, **settings
     )
     np.testing.assert_array_equal(samples, before)
+
+
+class OwnPower(nn.Module):
+    """Each channel has an exponent of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(2, 6, 3), nn.Linear(6 * 36, 1)
+        self.exponent = nn.Parameter(torch.linspace(0.5, 2.5, 6).view(6, 1, 1))
+
+    def forward(self, x):
+        x = (F.softplus(self.conv(x)) + 0.5).pow(self.exponent)
+        return self.last(x.flatten(1))
+
+
+class SequenceFirst(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(5, 12), nn.Linear(12, 2)
+
+    def forward(self, x):
+        return self.last(torch.sigmoid(3 * self.first(x).transpose(0, 1)[-1]))
+
+
+class Maxout(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.last = nn.Linear(5, 4), nn.Linear(5, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.last(torch.stack([self.a(x), self.b(x)]).amax(0))
+
+
+class ConstantFirst(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight, self.last = nn.Parameter(torch.randn(5, 5)), nn.Linear(5, 2)
+
+    def forward(self, x):
+        return self.last(torch.relu(torch.einsum("oc,nc->on", self.weight, x).T))
+
+
+@pytest.mark.parametrize("n_steps", [4, 20])
+def test_slopes_of_functions_with_a_number_for_each_channel(n_steps):
+    torch.manual_seed(0)
+    samples = np.random.default_rng(0).normal(size=(4, 2, 8, 8))
+    given = {"layers": ["conv"], "target": one_cell(0), "progress": False}
+    network = OwnPower().double()
+    truth = integrated_gradients(network, samples, n_steps=500, **given)["conv"]
+    found = integrated_gradients(network, samples, rule="secant", n_steps=n_steps, **given)["conv"]
+    change = np.abs(truth.target_value - truth.baseline_value)
+    assert (np.abs(found.gap) < 0.05 * change).all()
+    np.testing.assert_allclose(found.values, truth.values, atol=0.05 * np.abs(truth.values).max())
+
+
+@pytest.mark.parametrize("rule", ["trapezoid", "secant"])
+@pytest.mark.parametrize(
+    ("make", "layer", "shape"),
+    [
+        (SequenceFirst, "first", (7, 5)),
+        (Maxout, "last", (5,)),
+        (ConstantFirst, "last", (5,)),
+    ],
+)
+def test_numbers_of_samples_that_look_like_channels(make, layer, shape, rule):
+    torch.manual_seed(0)
+    network = make().double()
+    samples = np.random.default_rng(0).normal(size=(7, *shape))
+    given = {"layers": [layer], "target": one_cell(0), "rule": rule, "n_steps": 2}
+    given |= {"pooling": each_unit, "progress": False}
+    results = []
+    for batch_size in (1, 2, 3, 4, 5, 6, 7):
+        try:
+            found = integrated_gradients(network, samples, batch_size=batch_size, **given)
+        except ValueError as error:  # Refused rather than guessed; the trapezoid rule never is.
+            assert rule == "secant", error
+            continue
+        results.append(found[layer].values)
+    for values in results[1:]:
+        np.testing.assert_allclose(values, results[0], atol=1e-12)
+    assert results or rule == "secant"
+
+
+@pytest.mark.parametrize("senseless", [{"batch_size": -1}, {"batch_size": 0}, {"memory_gb": 0.0}])
+def test_senseless_room_is_refused(senseless):
+    with pytest.raises(ValueError, match="'memory_gb' must be above 0 and 'batch_size' at least 1"):
+        integrated_gradients(
+            nn.Linear(2, 1), np.ones((3, 2)), layers=[""], target=one_cell(0), **senseless
+        )

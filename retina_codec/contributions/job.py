@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,7 +14,8 @@ from torch import nn
 
 from retina_codec.stimuli import Windows
 
-from .passes import Passes, running
+from .passes import PLAIN, Passes, running
+from .path import Unfit
 from .pooling import Pooled, over_space
 from .targets import Target, name_of
 
@@ -183,7 +184,13 @@ class Job:
                         return
                     last = min(first + self.batch_size, stop)
                     batch = samples[first:last]
-                result = self.method(self, passes, batch)
+                try:
+                    result = self.method(self, passes, batch)
+                except (Unfit, RuntimeError):
+                    if self.method.secants:
+                        raise
+                    # Sizes may fit by chance in the trial and not here; the plain way is right.
+                    result = self.method(self, replace(passes, way=PLAIN), batch)
                 with lock:
                     place(result, parts, slice(first - start, last - start))
                     done(last - first)

@@ -135,7 +135,7 @@ class Path(TorchFunctionMode):
             out = self.kernels.call(func, args, kwargs)
             if changes_its_input(name, kwargs):
                 out.known = None
-            if self._still_rays(out, moving[0], name):
+            if self._still_rays(out, moving[0], name, args):
                 return out
         elif all_rays and not changes_its_input(name, kwargs):
             out = func(*args, **kwargs)
@@ -145,12 +145,14 @@ class Path(TorchFunctionMode):
         moving = [t for t in tensors(args, kwargs) if hasattr(t, "on_path")]
         return self._at_points(func, args, kwargs, moving)
 
-    def _still_rays(self, out, before, name):
+    def _still_rays(self, out, before, name, args):
         """Mark results that still have the ends on their first axis."""
         found = list(tensors((out,), {}))
         if any(tensor.ndim == 0 or len(tensor) != self.n_ends for tensor in found):
             return False
         if name in TURNING and out.stride(0) != before.stride(0):
+            return False
+        if not keeps_order(name, args, before):
             return False
         for tensor in found:
             tensor.ray = True
@@ -175,38 +177,50 @@ class Path(TorchFunctionMode):
             args = (args[0].clone(), *args[1:])
             args[0].on_path = axis
             moving = [t for t in tensors(args, kwargs) if hasattr(t, "on_path")]
+        ordered = keeps_order(name, args, moving[0])
         if not self.secants or is_linear(name, args, kwargs, moving):
             out = self.kernels.call(func, args, kwargs)
         elif any(tensor.on_path is None for tensor in moving):
             msg = f"{name} works on a tensor in which the samples were lost"
             raise Unfit(msg)
-        elif name in ELEMENTWISE and len(moving) == 1 and args[0] is moving[0]:
+        elif name in ELEMENTWISE and works_on_one(args, kwargs, moving):
             out = secant(func, args, kwargs, len(self.points), moving[0].on_path)
         else:
-            axis_of = partial(self._axis, moving=moving)
+            axis_of = partial(self._axis, before=moving[0], ordered=ordered)
             out = averaged(func, args, kwargs, moving, len(self.points), axis_of)
         for tensor in tensors((out,), {}):
-            tensor.on_path = self._axis(tensor, moving, turned=name in TURNING)
+            tensor.on_path = self._axis(tensor, moving[0], ordered)
         return out
 
-    def _axis(self, tensor, moving, turned=False):
-        """Axis of a result that holds the points: that of the argument, wherever it went."""
-        known = getattr(tensor, "on_path", None)
-        if known is not None:
+    def _axis(self, tensor, before, ordered):
+        """Axis of a result that holds the points: that of the argument, wherever it went.
+
+        None where it is lost or cannot be told from another of the same length.
+        """
+        known, axis = getattr(tensor, "on_path", None), before.on_path
+        if known is not None or axis is None:
             return known
-        axis = moving[0].on_path
-        if axis is None:
-            return None
-        n_rows = moving[0].shape[axis]
-        if turned:
-            step = moving[0].stride(axis)
-            places = [i for i in range(tensor.ndim) if tensor.stride(i) == step]
-        else:
-            places = [axis, *range(tensor.ndim)]
-        for place in places:
-            if place < tensor.ndim and tensor.shape[place] == n_rows:
-                return place
-        return None
+        n_rows, step = before.shape[axis], before.stride(axis)
+        places = [i for i in range(tensor.ndim) if tensor.shape[i] == n_rows]
+        if tensor.untyped_storage().data_ptr() == before.untyped_storage().data_ptr():
+            places = [i for i in places if tensor.stride(i) == step]
+        elif ordered and axis in places and (axis == 0 or tensor.ndim == before.ndim):
+            return axis
+        return places[0] if len(places) == 1 else None
+
+
+def keeps_order(name: str, args: tuple, before: torch.Tensor) -> bool:
+    """Whether the first axis of an argument is the first of the result, unless it is turned."""
+    if name in ("stack", "einsum", "tensordot"):
+        return False
+    return "mat" not in name and name not in ("mm", "bmm") or bool(args) and args[0] is before
+
+
+def works_on_one(args: tuple, kwargs: dict, moving: list[torch.Tensor]) -> bool:
+    """Whether all tensors but the first argument are single numbers that stay."""
+    if len(moving) != 1 or not args or args[0] is not moving[0]:
+        return False
+    return all(one is args[0] or one.numel() == 1 for one in tensors(args, kwargs))
 
 
 def is_linear(name: str, args: tuple, kwargs: dict, moving: list[torch.Tensor]) -> bool:

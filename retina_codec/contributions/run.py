@@ -64,7 +64,7 @@ def attributed(
     """
     several = isinstance(target, Sequence)
     targets = tuple(target) if several else (target,)
-    check(samples, targets)
+    check(samples, targets, place)
     if place.device is not None:
         network = copy.deepcopy(network).to(place.device)
     job = planned(network, samples, tuple(layers), targets, baseline, pooling, method, place)
@@ -73,8 +73,8 @@ def attributed(
     return records if several else records[name_of(target)]
 
 
-def check(samples: Any, targets: Sequence[Target]) -> None:
-    """Raise an error if there is nothing to do, or targets could not be told apart.
+def check(samples: Any, targets: Sequence[Target], place: Place) -> None:
+    """Raise an error if there is nothing to do or no room, or targets could not be told apart.
 
     Raises
     ------
@@ -83,6 +83,12 @@ def check(samples: Any, targets: Sequence[Target]) -> None:
     """
     if not len(samples) or not targets:
         msg = f"There are no {'targets' if len(samples) else 'samples'}."
+        raise ValueError(msg)
+    if not place.memory_gb > 0 or (place.batch_size is not None and place.batch_size < 1):
+        msg = (
+            "'memory_gb' must be above 0 and 'batch_size' at least 1, got "
+            f"{place.memory_gb} and {place.batch_size}."
+        )
         raise ValueError(msg)
     names = [name_of(target) for target in targets]
     twice = {name for name in names if names.count(name) > 1}
