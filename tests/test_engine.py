@@ -432,16 +432,16 @@ class ConstantFirst(nn.Module):
         return self.last(torch.relu(torch.einsum("oc,nc->on", self.weight, x).T))
 
 
-@pytest.mark.parametrize("n_steps", [4, 20])
+@pytest.mark.parametrize("n_steps", [4, 64])
 def test_slopes_of_functions_with_a_number_for_each_channel(n_steps):
+    """In single precision, where many steps are so short that their slopes are derivatives."""
     torch.manual_seed(0)
-    samples = np.random.default_rng(0).normal(size=(4, 2, 8, 8))
+    network = OwnPower()
+    samples = np.random.default_rng(0).normal(size=(4, 2, 8, 8)).astype(np.float32)
     given = {"layers": ["conv"], "target": one_cell(0), "progress": False}
-    network = OwnPower().double()
     truth = integrated_gradients(network, samples, n_steps=500, **given)["conv"]
     found = integrated_gradients(network, samples, rule="secant", n_steps=n_steps, **given)["conv"]
-    change = np.abs(truth.target_value - truth.baseline_value)
-    assert (np.abs(found.gap) < 0.05 * change).all()
+    np.testing.assert_allclose(found.gap, 0, atol=0.02 * np.abs(truth.values).max())
     np.testing.assert_allclose(found.values, truth.values, atol=0.05 * np.abs(truth.values).max())
 
 
