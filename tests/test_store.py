@@ -2,13 +2,13 @@
 
 import os
 import pickle
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 
 import h5py
 import numpy as np
@@ -16,8 +16,10 @@ import pytest
 import torch
 import xarray as xr
 import zarr
+from torch import nn
 
 from retina_codec.contributions import (
+    by_sign,
     integrated_gradients,
     load_contributions,
     named,
@@ -194,7 +196,11 @@ OTHER = {
     "length": ({"samples": samples(MOVIE[:-1])}, "stimulus .* is '"),
     "parameters": (
         {"target": named("cell 1")(lambda output, at_sample: output[:, 0])},
-        "target parameters is",
+        "target values at some samples is",
+    ),
+    "times": (
+        {"samples": windows(Stimulus(frames=MOVIE, frame_rate_hz=50.0), HISTORY)},
+        r"times of the samples \(their hash\) is",
     ),
 }
 
@@ -245,7 +251,7 @@ def test_lazy_movie_gives_the_same_and_is_read_once(whole, tmp_path):
         integrated_gradients(network(), samples(movie), store=tmp_path / "s", **GIVEN)
     assert_identical(everything(tmp_path / "s"), everything(whole))
     assert read.count(N_FRAMES) == 1  # for the hash; what came before was to plan
-    stretches = read[read.index(N_FRAMES) + 1 :]
+    stretches = read[read.index(N_FRAMES) + 4 :]  # after three single samples
     assert len(stretches) == 13 and max(stretches) == STRETCH + HISTORY
 
 
@@ -310,7 +316,59 @@ def test_surprisal_is_told_from_one_with_other_statistics(tmp_path):
     integrated_gradients(
         network(), few, store=tmp_path / "s", **{**given, "target": surprisal(draws)}
     )
-    with pytest.raises(ValueError, match=re.escape("target parameters is")):
+    with pytest.raises(ValueError, match="target values at some samples is"):
         integrated_gradients(
             network(), few, store=tmp_path / "s", **{**given, "target": surprisal(draws + 0.1)}
         )
+
+
+class Scaled(nn.Module):
+    """What it does depends on a number that is no weight."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return x * self.factor
+
+
+def test_settings_of_a_network_that_are_no_weights_are_noticed(tmp_path):
+    batch = np.ones((4, 3), np.float32)
+
+    def stored(factor):
+        torch.manual_seed(0)
+        made = nn.Sequential(nn.Linear(3, 3), Scaled(factor), nn.ReLU(), nn.Linear(3, 1))
+        given = {"layers": ["2"], "target": one_cell(0), "progress": False}
+        return integrated_gradients(made, batch, store=tmp_path / "s", **given)
+
+    stored(1.0)
+    with pytest.raises(ValueError, match="target values at some samples is"):
+        stored(5.0)
+
+
+def test_poolings_without_a_name_work_and_are_told_apart(tmp_path):
+    few = samples()[:8]
+    given = {**GIVEN, "layers": ["relu2"]}
+    for pooling in (lambda maps: by_sign(maps), partial(by_sign)):
+        integrated_gradients(network(), few, pooling=pooling, **given)
+    one, two = (lambda maps: by_sign(maps)), (lambda maps: by_sign(2 * maps))
+    integrated_gradients(network(), few, store=tmp_path / "s", pooling=one, **given)
+    with pytest.raises(ValueError, match="code of the pooling is"):
+        integrated_gradients(network(), few, store=tmp_path / "s", pooling=two, **given)
+
+
+@pytest.mark.parametrize("settings", [{}, {"tolerance": 0.2}])
+def test_flipped_movies_and_lists_are_samples(tmp_path, settings):
+    few = samples()[:6]
+    given = {"layers": ["relu2"], "target": one_cell(1), "progress": False, **settings}
+    straight = integrated_gradients(network(), few, **given)["relu2"].values
+    for name, same in (("flip", few[:, :, ::-1].copy()[:, :, ::-1]), ("list", list(few))):
+        found = integrated_gradients(network(), same, store=tmp_path / name, **given)
+        np.testing.assert_array_equal(found["relu2"].values, straight)
+
+
+def test_tensors_of_every_kind_are_samples(tmp_path):
+    few = torch.as_tensor(samples()[:6]).bfloat16()
+    found = integrated_gradients(network(), few, store=tmp_path / "s", **GIVEN)
+    assert found["relu1"].values.shape == (6, 16)

@@ -184,6 +184,8 @@ class Job:
                         return
                     last = min(first + self.batch_size, stop)
                     batch = samples[first:last]
+                if not isinstance(batch, torch.Tensor):
+                    batch = np.ascontiguousarray(batch)
                 try:
                     result = self.method(self, passes, batch)
                 except (Unfit, RuntimeError):

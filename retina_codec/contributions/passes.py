@@ -106,6 +106,8 @@ class Passes:
     def ends(self, batch: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Baseline "1 ..." and samples "sample ...", as the network wants them."""
         like = next(self.network.parameters(), next(self.network.buffers(), torch.zeros(1)))
+        if not isinstance(batch, torch.Tensor):
+            batch = np.ascontiguousarray(batch)
         end = torch.as_tensor(batch).to(like)
         start = torch.as_tensor(self.baseline).to(end)
         return torch.broadcast_to(start, end.shape[1:])[None], end

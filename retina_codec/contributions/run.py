@@ -258,7 +258,7 @@ def records(
                 target=target,
                 method=job.method.name,
                 bypassed=job.bypassed[layer],
-                settings={**job.method.settings, "pooling": job.pooling.__name__},
+                settings={**job.method.settings, "pooling": name_of(job.pooling)},
             )
     return made
 

@@ -27,7 +27,8 @@ from retina_codec.datatypes import Contributions
 from retina_codec.stimuli import Windows
 
 from .job import Job, Part
-from .passes import WAYS
+from .passes import WAYS, Passes
+from .probe import frozen
 from .targets import name_of
 
 PLAN = ("way", "at_once", "batch_size", "n_threads", "n_torch_threads")
@@ -149,7 +150,7 @@ class Store:
         """
         for key in {**belongs_to, **self.job}:
             here, there = belongs_to.get(key), self.job.get(key)
-            if here != there:
+            if not is_same(here, there):
                 msg = (
                     f"{self.path} belongs to other contributions: {key} is {there!r} there and "
                     f"{here!r} here. Choose another place, or remove it."
@@ -232,31 +233,60 @@ def identity(job: Job) -> dict[str, Any]:
         **job.method.settings,
         "layers": job.layers,
         "targets": [name_of(target) for target in job.targets],
-        "target parameters": target_parameters(job),
-        "pooling": job.pooling.__name__,
+        "pooling": name_of(job.pooling),
         "baseline": baseline.item() if baseline.ndim == 0 else hash_of([baseline]),
         "network (hash of its weights)": hash_of(parts_of(job.network)),
         "stimulus (hash of its frames)": hash_of(parts_of_samples(job.samples)),
+        "times of the samples (their hash)": hash_of([job.sample]),
         "samples": len(job.samples),
+        "target values at some samples": values_at_some_samples(job),
     }
+    if not getattr(job.pooling, "__module__", "").startswith("retina_codec."):
+        facts["code of the pooling"] = code_of(job.pooling)
     return json.loads(json.dumps(facts))
 
 
-def target_parameters(job: Job) -> list[str]:
-    """Values of the targets for some outputs: tells a surprisal from one with other statistics."""
-    generator = torch.Generator().manual_seed(0)
-    outputs = torch.rand(4, *job.output_shape, generator=generator, dtype=torch.float64)
-    with torch.no_grad():
-        values = [target(outputs, outputs) for target in job.targets]
-    return [f"{float(number):.6g}" for value in values for number in value]
+def values_at_some_samples(job: Job) -> list[float]:
+    """Values of the targets at three samples: they tell what names and weights do not.
+
+    Such as the statistics of a surprisal, or a setting of a network that is no tensor.
+    """
+    passes = Passes(job.network, job.layers, job.targets, job.baseline)
+    found = []
+    with frozen(job.network):
+        for i in sorted({0, len(job.samples) // 2, len(job.samples) - 1}):
+            output = passes.outputs(job.samples[i : i + 1])
+            found += [float(target(output, output)[0]) for target in job.targets]
+    return found
+
+
+def is_same(here: Any, there: Any) -> bool:
+    """Whether two facts are the same; measured numbers may differ by rounding."""
+    measured = isinstance(here, list) and here and all(isinstance(x, float) for x in here)
+    if measured and isinstance(there, list) and len(here) == len(there):
+        return bool(np.allclose(here, there, rtol=1e-3, atol=1e-4 * np.abs(here).max()))
+    return here == there
+
+
+def code_of(function: Any) -> list[Any]:
+    """Return what tells two functions of one name apart."""
+    code = getattr(function, "__code__", None)
+    return [repr(function)] if code is None else [code.co_code.hex(), repr(code.co_consts)]
 
 
 def parts_of(network: nn.Module) -> Iterator[bytes | np.ndarray]:
-    """Everything that decides what a network computes: its structure and its weights."""
+    """Structure and weights of a network."""
     yield repr(network).encode()
     for name, tensor in network.state_dict().items():
         yield name.encode()
-        yield tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy()
+        yield as_bytes(tensor)
+
+
+def as_bytes(values: Any) -> np.ndarray:
+    """Return an array, or the bytes of a tensor wherever and of whatever kind it is."""
+    if isinstance(values, torch.Tensor):
+        return values.detach().cpu().reshape(-1).view(torch.uint8).numpy()
+    return np.asarray(values)
 
 
 def parts_of_samples(samples: Any) -> Iterator[bytes | np.ndarray]:
@@ -270,10 +300,10 @@ def parts_of_samples(samples: Any) -> Iterator[bytes | np.ndarray]:
             yield np.asarray(frames[first : min(first + length, stop)])
     elif isinstance(samples, (np.ndarray, torch.Tensor)):
         for first in range(0, len(samples), SOME_SAMPLES):
-            yield np.asarray(samples[first : first + SOME_SAMPLES])
+            yield as_bytes(samples[first : first + SOME_SAMPLES])
     else:
         for i in np.linspace(0, len(samples) - 1, min(len(samples), SOME_SAMPLES)).astype(int):
-            yield np.asarray(samples[int(i) : int(i) + 1])
+            yield as_bytes(samples[int(i) : int(i) + 1])
 
 
 def hash_of(parts: Iterable[bytes | np.ndarray]) -> str:
