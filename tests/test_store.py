@@ -120,6 +120,7 @@ def test_large_results_come_in_short_stretches(monkeypatch, tmp_path):
 
 SCRIPT = f"""
 import sys
+import time
 import numpy as np
 sys.path.insert(0, {os.path.dirname(__file__)!r})
 import test_store as t
@@ -127,7 +128,9 @@ t.job_module.MOST_SAMPLES = t.STRETCH
 stretch = t.job_module.Job.stretch
 def told(self, start, *args):
     print(start, flush=True)
-    return stretch(self, start, *args)
+    parts = stretch(self, start, *args)
+    time.sleep(0.2)
+    return parts
 t.job_module.Job.stretch = told
 t.integrated_gradients(t.network(), t.samples(), store=sys.argv[1], **t.GIVEN)
 """
@@ -149,8 +152,8 @@ def test_killed_run_goes_on_and_ends_identical(whole, tmp_path):
     path = tmp_path / "store.zarr"
     rng = np.random.default_rng()
     before = 0
-    for n_stretches in (0, 1, 3, 4):
-        wait_s = rng.uniform(2, 3) if n_stretches == 0 else rng.uniform(0, 0.03)
+    for n_stretches in (0, 1, 2, 3):  # of 13, each of which takes its time
+        wait_s = rng.uniform(0, 1) if n_stretches == 0 else rng.uniform(0, 0.25)
         assert run_until_killed(path, n_stretches, wait_s) == -signal.SIGKILL
         if path.exists() and n_stretches:
             with pytest.raises(ValueError, match="not finished: .* of 400 samples are missing"):
