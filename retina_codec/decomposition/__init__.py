@@ -16,15 +16,16 @@ from sklearn.base import clone
 from retina_codec.datatypes import Contributions, Modes
 from retina_codec.statistics import time_blocks
 
+from ._checks import finite_matrix
 from ._factorisations import NonNegativeFactors, PrincipalComponents
-from ._interface import Decomposition, finite_matrix
+from ._interface import Decomposition, Streaming
 from ._rows import Rows
-from ._sparse_autoencoder import SparseAutoencoder
+from ._sparse_modes import SparseModes
 from ._threshold_autoencoder import PUBLISHED, ThresholdAutoencoder
 
 METHODS = {
     method.__name__: method
-    for method in (SparseAutoencoder, ThresholdAutoencoder, NonNegativeFactors, PrincipalComponents)
+    for method in (SparseModes, ThresholdAutoencoder, NonNegativeFactors, PrincipalComponents)
 }
 
 __all__ = [
@@ -33,7 +34,8 @@ __all__ = [
     "Decomposition",
     "NonNegativeFactors",
     "PrincipalComponents",
-    "SparseAutoencoder",
+    "SparseModes",
+    "Streaming",
     "ThresholdAutoencoder",
     "decompose",
     "match_modes",
@@ -53,7 +55,7 @@ def decompose(
     ----------
     contributions
         Pooled: one number for each sample and feature. Those in a store are read block by block;
-        `SparseAutoencoder` also trains on them so, the other methods load what they fit.
+        some methods also learn from them so (`Streaming`), the others load what they fit.
     method
         Says how; it is copied, not changed.
     seed

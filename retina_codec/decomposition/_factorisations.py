@@ -1,19 +1,12 @@
 """Decompositions that scikit-learn does: non-negative factors and principal components."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float
 from sklearn.decomposition import NMF, PCA
 
-from ._interface import (
-    Decomposition,
-    check_between,
-    check_counts,
-    check_no_negative,
-    finite_matrix,
-    threads_that_help,
-)
+from ._checks import check_between, check_counts, check_no_negative, threads_that_help
+from ._interface import Decomposition
+from ._rows import Rows
 
 BATCH = 512
 
@@ -52,39 +45,21 @@ class NonNegativeFactors(Decomposition):
         self.max_iter = max_iter
         self.seed = seed
 
-    def fit(self, X: Float[Any, "sample feature"], y: Any = None) -> Decomposition:
-        """Learn the modes from samples without negative numbers.
-
-        Raises
-        ------
-        ValueError
-            If X holds negative numbers, or a parameter is impossible.
-        """
-        X = finite_matrix(X)
-        check_no_negative(X, "SparseAutoencoder(nonnegative=False)")
+    def _learn(self, rows: Rows) -> Float[np.ndarray, "mode feature"]:
+        X = np.asarray(rows)
+        check_no_negative(X, "SparseModes(nonnegative=False)")
         n_modes = X.shape[1] if self.n_modes is None else self.n_modes
-        check_counts(n_modes=n_modes, max_iter=self.max_iter)
+        check_counts(max_iter=self.max_iter)
         model = NMF(n_modes, max_iter=self.max_iter, random_state=self.seed)
         with threads_that_help(BATCH * n_modes * X.shape[1]):
             self.model_ = model.fit(X)
-        self.norm_ = np.linalg.norm(self.model_.components_, axis=1)
-        norm = np.where(self.norm_ > 0, self.norm_, 1).astype(X.dtype)
-        self.components_ = self.model_.components_ / norm[:, None]
-        self.offset_ = np.zeros(X.shape[1], dtype=X.dtype)
-        return self
+        return self.model_.components_
 
-    def transform(self, X: Float[np.ndarray, "sample feature"]) -> Float[np.ndarray, "sample mode"]:
-        """Return the non-negative loadings that describe X best.
-
-        Raises
-        ------
-        ValueError
-            If X holds negative numbers or other features than in fit.
-        """
-        X = self._new(X).astype(self.components_.dtype)
-        check_no_negative(X, "SparseAutoencoder(nonnegative=False)")
+    def _describe(self, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row mode"]:
+        check_no_negative(x, "SparseModes(nonnegative=False)")
+        x = x.astype(self.model_.components_.dtype)
         with threads_that_help(BATCH * self.components_.size):
-            return self.model_.transform(X) * self.norm_
+            return self.model_.transform(x)
 
 
 class PrincipalComponents(Decomposition):
@@ -109,32 +84,17 @@ class PrincipalComponents(Decomposition):
     True
     """
 
+    centred = True
+
     def __init__(self, n_modes: int | None = None, *, seed: int = 0):
         self.n_modes = n_modes
         self.seed = seed
 
-    def fit(self, X: Float[Any, "sample feature"], y: Any = None) -> Decomposition:
-        """Learn the modes.
+    def _learn(self, rows: Rows) -> Float[np.ndarray, "mode feature"]:
+        n_modes = min(rows.shape) if self.n_modes is None else self.n_modes
+        check_between(1, min(rows.shape), n_modes=n_modes)
+        self.model_ = PCA(n_modes, random_state=self.seed).fit(np.asarray(rows))
+        return self.model_.components_
 
-        Raises
-        ------
-        ValueError
-            If there are more modes than features or samples.
-        """
-        X = finite_matrix(X)
-        n_modes = min(X.shape) if self.n_modes is None else self.n_modes
-        check_counts(n_modes=n_modes)
-        check_between(1, min(X.shape), n_modes=n_modes)
-        model = PCA(n_modes, random_state=self.seed).fit(X)
-        self.components_, self.offset_ = model.components_, model.mean_
-        return self
-
-    def transform(self, X: Float[np.ndarray, "sample feature"]) -> Float[np.ndarray, "sample mode"]:
-        """Return the projection of each sample on each mode.
-
-        Raises
-        ------
-        ValueError
-            If X has other features than in fit.
-        """
-        return (self._new(X) - self.offset_) @ self.components_.T
+    def _describe(self, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row mode"]:
+        return self.model_.transform(x)

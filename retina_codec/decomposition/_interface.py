@@ -1,43 +1,87 @@
-"""What every decomposition can do, and the checks they share."""
+"""What every decomposition can do."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
-from numbers import Integral
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
-UNLIMITED = float("inf")
-SMALL_STEP = 1e7
+from ._checks import check_counts, finite_matrix
+from ._rows import Rows
+
+WEAKEST = 1e-3
+"""Features weaker than this share of the strongest are not made equal to the others."""
 
 
 class Decomposition(TransformerMixin, BaseEstimator, ABC):
     """Something that describes samples by sparse modes, in the manner of scikit-learn.
 
+    A method says how modes are learned and how samples are described by them; what is common is
+    here: checks, the units in which a method sees the features, and the way back.
+
     Attributes
     ----------
     components_
-        The dictionary, one row for each mode.
+        The dictionary, one row for each mode, in the units of X.
     offset_
         Value of each feature when no mode is active.
+    n_removed_
+        Modes that were asked for, and removed because nothing needed them.
+
+    Notes
+    -----
+    A method learns from ``(X - offset) / scale``. `scale` is the root mean square of each feature
+    (`equal_features`) or 1; `offset` is its mean (`centred`) or 0.
     """
 
     components_: Float[np.ndarray, "mode feature"]
     offset_: Float[np.ndarray, " feature"]
+    n_removed_: int = 0
+    n_modes: int | None
+    equal_features: bool = False
+    centred: bool = False
+    unit_norm = True
 
     @abstractmethod
+    def _learn(self, rows: Rows) -> Float[np.ndarray, "mode feature"]:
+        """Return the modes of rows in the method's units."""
+
+    @abstractmethod
+    def _describe(self, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row mode"]:
+        """Return the loadings of rows in the method's units."""
+
+    def _own_offset(self) -> Float[np.ndarray, " feature"] | float:
+        """Return what the method adds to the modes, in its units."""
+        return 0.0
+
     def fit(self, X: Float[Any, "sample feature"], y: Any = None) -> "Decomposition":
-        """Learn the modes."""
+        """Learn the modes from samples, which may be read from a store as they are needed.
 
-    @abstractmethod
+        Raises
+        ------
+        ValueError
+            If X is not finite or 0 everywhere, if it does not suit the method, or if a parameter is
+            impossible.
+        """
+        rows = X if isinstance(X, Rows) else Rows(finite_matrix(X))
+        if self.n_modes is not None:
+            check_counts(n_modes=self.n_modes)
+        self._set_units(rows)
+        self._take(self._learn(rows.in_units(self.scale_, self.centre_)))
+        return self
+
     def transform(self, X: Float[np.ndarray, "sample feature"]) -> Float[np.ndarray, "sample mode"]:
-        """Return how much of each mode there is in each sample; 0 where it is not active."""
+        """Return how much of each mode there is in each sample; 0 where it is not active.
+
+        Raises
+        ------
+        ValueError
+            If X has other features than in fit, or does not suit the method.
+        """
+        check_is_fitted(self)
+        return self._describe(self._in_units(X)) * self.norm_
 
     def inverse_transform(
         self, loadings: Float[np.ndarray, "sample mode"]
@@ -46,90 +90,56 @@ class Decomposition(TransformerMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         return loadings @ self.components_ + self.offset_
 
-    def _new(self, X: Any) -> Float[np.ndarray, "sample feature"]:
-        check_is_fitted(self)
+    def _set_units(self, rows: Rows) -> None:
+        total, square = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
+        for block in rows:
+            total += block.sum(axis=0, dtype=float)
+            square += np.square(block, dtype=float).sum(axis=0)
+        if not square.any():
+            msg = f"All {len(rows)} samples are 0; there is nothing to decompose."
+            raise ValueError(msg)
+        mean = total / len(rows) if self.centred else np.zeros(rows.shape[1])
+        spread = np.sqrt(np.maximum(square / len(rows) - mean**2, 0))
+        weak = spread < WEAKEST * spread.max()
+        scale = np.where(weak, spread.max(), spread) if self.equal_features else 1.0
+        self.centre_ = mean.astype(rows.dtype)
+        self.scale_ = np.broadcast_to(scale, mean.shape).astype(rows.dtype)
+
+    def _in_units(self, X: Any) -> Float[np.ndarray, "sample feature"]:
         X = finite_matrix(X)
-        if X.shape[1] != self.components_.shape[1]:
+        if X.shape[1] != len(self.scale_):
             msg = (
                 f"X has {X.shape[1]} features, but {type(self).__name__} was fitted on "
-                f"{self.components_.shape[1]}. Give the same features as in fit."
+                f"{len(self.scale_)}. Give the same features as in fit."
             )
             raise ValueError(msg)
-        return X
+        return (X - self.centre_.astype(X.dtype)) / self.scale_.astype(X.dtype)
+
+    def _take(self, atoms: Float[np.ndarray, "mode feature"]) -> None:
+        """Keep modes and offset in the units of X."""
+        atoms = atoms * self.scale_.astype(atoms.dtype)
+        norm = np.linalg.norm(atoms, axis=1) if self.unit_norm else np.ones(len(atoms))
+        self.norm_ = np.where(norm > 0, norm, 1).astype(atoms.dtype)
+        self.components_ = atoms / self.norm_[:, None]
+        self.offset_ = (self._own_offset() * self.scale_ + self.centre_).astype(atoms.dtype)
 
 
-def finite_matrix(X: Any) -> Float[np.ndarray, "sample feature"]:
-    """Return X as an array of floats.
+class Streaming(Decomposition):
+    """A decomposition that can go on learning from further samples."""
 
-    Raises
-    ------
-    ValueError
-        If it is empty, has other than two axes, or holds NaN or infinity.
-    """
-    X = np.asarray(X)
-    X = X if X.dtype in (np.float32, np.float64) else X.astype(float)
-    if X.ndim != 2 or 0 in X.shape:
-        msg = f"X must have the axes (sample, feature), got shape {X.shape}. Pool or reshape first."
-        raise ValueError(msg)
-    n_bad = int((~np.isfinite(X).all(axis=1)).sum())
-    if n_bad:
-        msg = f"X must be finite, but {n_bad} of {len(X)} samples hold NaN or infinity. Drop them."
-        raise ValueError(msg)
-    return X
+    @abstractmethod
+    def _learn_more(self, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "mode feature"]:
+        """Go on from what was learned, or begin; return the modes."""
 
+    def partial_fit(self, X: Float[np.ndarray, "sample feature"], y: Any = None) -> "Streaming":
+        """Learn from further samples. The first call settles the units of the features.
 
-def check_no_negative(X: Float[np.ndarray, "sample feature"], signed: str) -> None:
-    """Raise an error that says what to do with negative numbers.
-
-    Raises
-    ------
-    ValueError
-        If there are any.
-    """
-    if X.min() < 0:
-        msg = (
-            f"X must not be negative, but its minimum is {X.min():.3g}. "
-            f"Pool the contributions with split signs, or use {signed}."
-        )
-        raise ValueError(msg)
-
-
-def check_counts(**parameters: Any) -> None:
-    """Raise an error that names the first parameter that is not a number to count with.
-
-    Raises
-    ------
-    ValueError
-        If there is one.
-    """
-    for name, value in parameters.items():
-        if not isinstance(value, Integral) or value < 1:
-            msg = f"{name!r} must be a whole number of at least 1, got {value}. Change it."
-            raise ValueError(msg)
-
-
-def check_between(low: float | int, high: float | int, **parameters: float | int) -> None:
-    """Raise an error that names the first parameter outside of the range.
-
-    Raises
-    ------
-    ValueError
-        If there is one.
-    """
-    for name, value in parameters.items():
-        if not low <= value <= high:
-            msg = f"{name!r} must be between {low} and {high}, got {value}. Change it."
-            raise ValueError(msg)
-
-
-@contextmanager
-def threads_that_help(n_multiplications: int) -> Iterator[None]:
-    """Use one thread while steps are small: waiting for others can take 50 times as long."""
-    before = torch.get_num_threads()
-    limit = 1 if n_multiplications < SMALL_STEP else None
-    try:
-        torch.set_num_threads(limit or before)
-        with threadpool_limits(limit):
-            yield
-    finally:
-        torch.set_num_threads(before)
+        Raises
+        ------
+        ValueError
+            As in fit.
+        """
+        if not hasattr(self, "components_"):
+            self._set_units(Rows(finite_matrix(X)))
+        self._take(self._learn_more(self._in_units(X)))
+        return self

@@ -1,5 +1,6 @@
-"""Samples of a matrix that may lie in a store: chosen, scaled, and read in blocks."""
+"""Samples of a matrix that may lie in a store: chosen, in other units, and read in blocks."""
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
@@ -9,24 +10,29 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from ._interface import finite_matrix
+from ._checks import finite_matrix
 
 BLOCK = 4096
-"""Rows that are read at once."""
+"""Rows that are read at once, at the most."""
+
+BLOCK_BYTES = 2**23
+"""Size of what is read at once, at the most."""
 
 POOL = 16
 """Blocks that are kept to draw from."""
 
 
 class Rows:
-    """Some rows of a matrix times a factor; nothing is read until it is asked for.
+    """Some rows of a matrix in other units; nothing is read until it is asked for.
 
     Parameters
     ----------
     values
         Anything with a shape that slices, "sample feature".
     factor
-        One number, or one for each feature.
+        What the values are multiplied by: one number, or one for each feature.
+    offset
+        What is then taken away.
     chosen
         True for the rows to keep; all by default.
 
@@ -42,15 +48,33 @@ class Rows:
         values: Any,
         *,
         factor: float | Float[np.ndarray, " feature"] = 1.0,
+        offset: float | Float[np.ndarray, " feature"] = 0.0,
         chosen: Bool[np.ndarray, " sample"] | None = None,
     ):
-        self.values, self.factor = values, factor
+        self.values, self.factor, self.offset, self.chosen = values, factor, offset, chosen
         chosen = np.ones(values.shape[0], dtype=bool) if chosen is None else chosen
-        self.blocks = _blocks(np.flatnonzero(chosen))
-        self.shape, self.dtype = (int(chosen.sum()), *values.shape[1:]), values.dtype
+        self.shape, self.dtype = (int(chosen.sum()), *values.shape[1:]), np.dtype(values.dtype)
+        row_bytes = self.dtype.itemsize * math.prod(self.shape[1:])
+        self.blocks = _blocks(chosen, min(BLOCK, max(1, BLOCK_BYTES // row_bytes)))
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether nothing has to be read."""
+        return isinstance(self.values, np.ndarray)
+
+    def in_units(
+        self, scale: Float[np.ndarray, " feature"], offset: Float[np.ndarray, " feature"]
+    ) -> "Rows":
+        """Return the rows less an offset, divided by a scale."""
+        return Rows(
+            self.values,
+            factor=self.factor / scale,
+            offset=(self.offset + offset) / scale,
+            chosen=self.chosen,
+        )
 
     def read(self, block: slice) -> Float[np.ndarray, "row feature"]:
         """Return one of the blocks.
@@ -61,7 +85,9 @@ class Rows:
             If it holds NaN or infinity.
         """
         values = finite_matrix(self.values[block])
-        return values * np.asarray(self.factor, dtype=values.dtype)
+        return values * np.asarray(self.factor, values.dtype) - np.asarray(
+            self.offset, values.dtype
+        )
 
     def __iter__(self) -> Iterator[Float[np.ndarray, "row feature"]]:
         return map(self.read, self.blocks)
@@ -71,7 +97,7 @@ class Rows:
 
         The part is made of blocks from all over the matrix, and one of them is exchanged each time.
         """
-        if isinstance(self.values, np.ndarray) or len(self.blocks) <= POOL:
+        if self.in_memory or len(self.blocks) <= POOL:
             everything = np.asarray(self)
             while True:
                 yield everything
@@ -91,11 +117,11 @@ def _endless(n: int, generator: torch.Generator) -> Iterator[int]:
         yield from torch.randperm(n, generator=generator).tolist()
 
 
-def _blocks(index: np.ndarray) -> list[slice]:
-    """Stretches without gaps of at most `BLOCK` rows."""
-    runs = np.split(index, np.flatnonzero(np.diff(index) > 1) + 1)
+def _blocks(chosen: Bool[np.ndarray, " sample"], most: int) -> list[slice]:
+    """Stretches of chosen rows without gaps, of at most so many rows."""
+    edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False))
     return [
-        slice(int(run[i]), int(run[min(i + BLOCK, len(run)) - 1]) + 1)
-        for run in runs
-        for i in range(0, len(run), BLOCK)
+        slice(first, min(first + most, int(stop)))
+        for start, stop in edges.reshape(-1, 2)
+        for first in range(int(start), int(stop), most)
     ]

@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,14 +10,9 @@ from torch import Tensor, nn
 
 from retina_codec.statistics import time_blocks
 
-from ._interface import (
-    UNLIMITED,
-    Decomposition,
-    check_between,
-    check_counts,
-    finite_matrix,
-    threads_that_help,
-)
+from ._checks import UNLIMITED, check_between, check_counts, threads_that_help
+from ._interface import Decomposition
+from ._rows import Rows
 
 # The settings of Melander et al. (2026) for each kind of network. "sweep" is the setting around
 # which they varied the width of the encoder and the sign of the dictionary.
@@ -116,6 +110,8 @@ class ThresholdAutoencoder(Decomposition):
     ((60, 8), True)
     """
 
+    unit_norm = False
+
     def __init__(
         self,
         n_modes: int | None = None,
@@ -147,15 +143,8 @@ class ThresholdAutoencoder(Decomposition):
         self.patience = patience
         self.seed = seed
 
-    def fit(self, X: Float[Any, "sample feature"], y: Any = None) -> Decomposition:
-        """Learn the modes.
-
-        Raises
-        ------
-        ValueError
-            If a parameter is impossible, or there are fewer than 10 samples.
-        """
-        X = finite_matrix(X)
+    def _learn(self, rows: Rows) -> Float[np.ndarray, "mode feature"]:
+        X = np.asarray(rows)
         n_modes = self.modes_per_feature * X.shape[1] if self.n_modes is None else self.n_modes
         n_hidden = X.shape[1] if self.n_hidden is None else self.n_hidden
         check_counts(n_modes=n_modes, n_hidden=n_hidden, decay_every=self.decay_every)
@@ -169,21 +158,12 @@ class ThresholdAutoencoder(Decomposition):
             )
             with threads_that_help(self.batch_size * n_modes * max(n_hidden, X.shape[1])):
                 self._train(torch.as_tensor(X, dtype=torch.float32))
-        self.components_ = self.network_.atoms().detach().numpy()
-        self.offset_ = np.zeros(X.shape[1], dtype=np.float32)
-        return self
+        return self.network_.atoms().detach().numpy()
 
-    def transform(self, X: Float[np.ndarray, "sample feature"]) -> Float[np.ndarray, "sample mode"]:
-        """Return the codes that reach the threshold, and 0 elsewhere.
-
-        Raises
-        ------
-        ValueError
-            If X has other features than in fit.
-        """
-        X = torch.as_tensor(self._new(X), dtype=torch.float32)
+    def _describe(self, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row mode"]:
+        x = torch.as_tensor(x, dtype=torch.float32)
         with torch.no_grad(), threads_that_help(CHUNK * self.components_.size):
-            return torch.cat([self.network_.loadings(x) for x in X.split(CHUNK)]).numpy()
+            return torch.cat([self.network_.loadings(part) for part in x.split(CHUNK)]).numpy()
 
     def _train(self, X: Float[Tensor, "sample feature"]) -> None:
         network = self.network_
