@@ -68,10 +68,10 @@ def run(
     method: Annotated[
         str,
         typer.Option(
-            help="Decomposition: SparseAutoencoder, ThresholdAutoencoder, NonNegativeFactors or "
-            "PrincipalComponents."
+            help="Decomposition, by the name of its class in retina_codec.decomposition, such as "
+            "NonNegativeFactors."
         ),
-    ] = "SparseAutoencoder",
+    ] = "SparseModes",
     channels: Annotated[
         list[int] | None, typer.Option(help="Channels of a layer that is trained; once a layer.")
     ] = None,

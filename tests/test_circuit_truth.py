@@ -5,7 +5,7 @@ import pytest
 
 from retina_codec.causal import ablated, channels_of_mode
 from retina_codec.contributions import integrated_gradients, one_cell, population_sum
-from retina_codec.decomposition import NonNegativeFactors, SparseAutoencoder, decompose
+from retina_codec.decomposition import NonNegativeFactors, SparseModes, decompose
 from retina_codec.networks import predict, windows_for
 from retina_codec.receptive_fields import (
     instantaneous_fields,
@@ -84,7 +84,7 @@ def test_bipolar_layer_is_complete_and_gap_of_amacrine_is_the_direct_path(of_eac
 
 @pytest.mark.parametrize(
     "method",
-    [SparseAutoencoder(n_modes=8), NonNegativeFactors(n_modes=8)],
+    [SparseModes(n_modes=8), NonNegativeFactors(n_modes=8)],
     ids=lambda method: type(method).__name__,
 )
 def test_modes_are_pathways(circuit, samples, method):

@@ -79,7 +79,7 @@ def make_records(*, n_samples=60, n_cells=4, n_modes=3, n_channels=3, size=6, n_
             n_dead=0,
             layer="conv1",
             target="population_sum",
-            method="SparseAutoencoder",
+            method="SparseModes",
             seed=0,
         ),
         correlations=_correlations(loadings, rates),

@@ -132,7 +132,7 @@ def test_bad_settings_leave_no_folder(recording, tmp_path, changes, message):
     ("changes", "message"),
     [
         ({"target": "rate"}, "Unknown target 'rate'. Expected one of: surprisal"),
-        ({"method": "SAE"}, "Unknown method 'SAE'. Expected one of: SparseAutoencoder"),
+        ({"method": "SAE"}, "Unknown method 'SAE'. Expected one of: SparseModes"),
     ],
 )
 def test_unknown_words_are_refused_at_once(changes, message):

@@ -217,7 +217,7 @@ plt.show()
 
 # %%
 relu2 = to_population["relu2"]
-modes = rc.decomposition.decompose(relu2, rc.decomposition.SparseAutoencoder(n_modes=8))
+modes = rc.decomposition.decompose(relu2, rc.decomposition.SparseModes(n_modes=8))
 components = {
     n: rc.decomposition.decompose(relu2, rc.decomposition.PrincipalComponents(n_modes=n))
     for n in (1, 8)

@@ -48,7 +48,7 @@ class Config:
     """Steps of the integration path, without a tolerance."""
     tolerance: float | None = None
     """Largest relative error of each sample's contributions; None for a fixed number of steps."""
-    method: str = "SparseAutoencoder"
+    method: str = "SparseModes"
     """Decomposition, by the name of its class."""
     n_cells: int = 5
     """For how many of the best predicted cells fields of combinations are made."""
