@@ -2,23 +2,35 @@
 
 from ._record import Record
 from ._records import (
+    REPRODUCES,
     Contributions,
     Effects,
     Fields,
     Modes,
     Predictions,
     Recording,
+    Stability,
     Stimulus,
     check_finite,
 )
 
 RECORDS = {
     cls.__name__: cls
-    for cls in (Stimulus, Recording, Predictions, Contributions, Modes, Fields, Effects)
+    for cls in (
+        Stimulus,
+        Recording,
+        Predictions,
+        Contributions,
+        Modes,
+        Stability,
+        Fields,
+        Effects,
+    )
 }
 
 __all__ = [
     "RECORDS",
+    "REPRODUCES",
     "Contributions",
     "Effects",
     "Fields",
@@ -26,6 +38,7 @@ __all__ = [
     "Predictions",
     "Record",
     "Recording",
+    "Stability",
     "Stimulus",
     "check_finite",
 ]

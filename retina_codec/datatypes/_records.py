@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int, Real
 from ._record import Record
 
 RATE = {"long_name": "firing rate", "units": "Hz"}
+REPRODUCES = 0.9
 CONTRIBUTION = {"long_name": "contribution", "units": "units of the target"}
 SAMPLE = {"long_name": "time or number of the sample", "units": "s"}
 
@@ -224,6 +225,13 @@ class Modes(Record):
         In how many samples each mode is active.
     scale, offset
         Number that all contributions were divided by; value of each feature when no mode is active.
+    n_dead
+        Modes that are never active, or that the method removed.
+    curve
+        Training loss of the method at each of its steps; None for methods without one.
+    reproducibility
+        Mean cosine of each mode with its match in fits repeated with other seeds and other data
+        (see `Stability`); None where nobody repeated the fit.
     layer, target, method, seed, settings
         Where the modes come from.
     """
@@ -245,6 +253,49 @@ class Modes(Record):
     method: str
     seed: int
     settings: dict[str, Any] = field(default_factory=dict)
+    curve: Float[Any, " step"] | None = field(default=None, metadata={"long_name": "training loss"})
+    reproducibility: Float[Any, " mode"] | None = field(
+        default=None, metadata={"long_name": "reproducibility"}
+    )
+
+    @property
+    def active_per_sample(self) -> float:
+        """Mean number of modes that are active in a sample (L0)."""
+        return float(np.sum(self.firing) / self.loadings.shape[0])
+
+    @property
+    def is_unstable(self) -> Bool[np.ndarray, " mode"]:
+        """Modes that repeated fits do not find again: reproducibility below `REPRODUCES`."""
+        if self.reproducibility is None:
+            return np.zeros(self.dictionary.shape[0], dtype=bool)
+        return np.asarray(self.reproducibility) < REPRODUCES
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stability(Record):
+    """How far the modes of a fit come back when it is repeated.
+
+    Attributes
+    ----------
+    cosine
+        Of each mode with the mode of a repeated fit that it is matched with; 0 without a match.
+    fits
+        One row for each repeated fit: `kind` ("other seed" or "resampled"), `seed`,
+        `n_modes` alive, `r2` held out, and `agreement`: the sum of the cosines divided by
+        the larger number of modes.
+    layer, method
+        Whose modes they are.
+    """
+
+    cosine: Float[Any, "fit mode"] = field(metadata={"long_name": "cosine with the matched mode"})
+    fits: Annotated[pd.DataFrame, "fit"]
+    layer: str
+    method: str
+
+    @property
+    def reproducibility(self) -> Float[np.ndarray, " mode"]:
+        """Mean over repeated fits of the cosine."""
+        return np.asarray(self.cosine).mean(axis=0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,22 +5,14 @@ Every method has the manners of scikit-learn (`fit`, `transform`, `inverse_trans
 `METHODS`: the tests find it there.
 """
 
-import math
-from typing import Any
-
-import numpy as np
-from jaxtyping import Bool, Float, Int
-from scipy.optimize import linear_sum_assignment
-from sklearn.base import clone
-
-from retina_codec.datatypes import Contributions, Modes
-from retina_codec.statistics import time_blocks
-
-from ._checks import finite_matrix
+from ._alike import decompose_alike
+from ._choice import choose_n_modes
+from ._decompose import decompose
 from ._factorisations import NonNegativeFactors, PrincipalComponents
 from ._interface import Decomposition, Streaming
-from ._rows import Rows
+from ._matching import match_modes
 from ._sparse_modes import SparseModes
+from ._stability import stability
 from ._threshold_autoencoder import PUBLISHED, ThresholdAutoencoder
 
 METHODS = {
@@ -37,191 +29,9 @@ __all__ = [
     "SparseModes",
     "Streaming",
     "ThresholdAutoencoder",
+    "choose_n_modes",
     "decompose",
+    "decompose_alike",
     "match_modes",
+    "stability",
 ]
-
-
-def decompose(
-    contributions: Contributions,
-    method: Decomposition,
-    *,
-    seed: int = 0,
-    held_out: Bool[np.ndarray, " sample"] | None = None,
-) -> Modes:
-    """Find the modes that make up the contributions of a layer.
-
-    Parameters
-    ----------
-    contributions
-        Pooled: one number for each sample and feature. Those in a store are read block by block;
-        some methods also learn from them so (`Streaming`), the others load what they fit.
-    method
-        Says how; it is copied, not changed.
-    seed
-        Takes the place of the seed of the method.
-    held_out
-        True for samples that the fit must not see; None for every fifth of 20 blocks of time. Give
-        your own where samples are sorted by class instead of time.
-
-    Returns
-    -------
-    Modes in the order of the energy they explain (sum over samples of squared loading times squared
-    norm of the mode). Modes that are not active in any sample are left out and counted in `n_dead`.
-
-    Raises
-    ------
-    ValueError
-        If the contributions are not pooled, not finite or all the same, or the method refuses them.
-
-    Notes
-    -----
-    The method gets ``values * sign / scale``; `scale` is the standard deviation of all numbers in
-    the samples fitted. Features of sign 0 keep their sign.
-
-    References
-    ----------
-    Melander et al. (2026), arXiv 2603.06557.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> contributions = Contributions(
-    ...     values=rng.gamma(1.0, size=(100, 3)) * [1, 1, -1], channel=np.array([0, 1, 0]),
-    ...     sign=np.array([1, 1, -1]), sample=np.arange(100) / 100, gap=np.zeros(100),
-    ...     target_value=np.zeros(100), baseline_value=np.zeros(100), layer="conv1",
-    ...     target="surprisal", method="integrated_gradients")
-    >>> modes = decompose(contributions, NonNegativeFactors(n_modes=2))
-    >>> modes.dictionary.shape, modes.loadings.shape, int(modes.held_out.sum())
-    ((2, 3), (100, 2), 20)
-    """
-    values = _pooled(contributions)
-    in_memory = isinstance(values, np.ndarray)
-    n_samples = values.shape[0]
-    held_out = time_blocks(n_samples) if held_out is None else np.asarray(held_out, dtype=bool)
-    _check_held_out(held_out, n_samples)
-    scale = _spread(Rows(values, chosen=~held_out))
-    signs = np.asarray(contributions.sign)
-    factor = np.where(signs == 0, 1, signs) / scale
-    train, test = (Rows(values, factor=factor, chosen=part) for part in (~held_out, held_out))
-    fitted = clone(method).set_params(seed=seed).fit(np.asarray(train) if in_memory else train)
-    everything = Rows(values, factor=factor)
-    loadings = np.concatenate([fitted.transform(block) for block in everything])
-    means = sum(block.sum(axis=0, dtype=float) for block in train) / len(train)
-    firing = np.count_nonzero(loadings, axis=0)
-    kept = _by_energy(loadings, fitted.components_)
-    kept = kept[firing[kept] > 0]
-    return Modes(
-        dictionary=fitted.components_[kept],
-        loadings=loadings[:, kept],
-        sample=contributions.sample,
-        held_out=held_out,
-        channel=contributions.channel,
-        sign=contributions.sign,
-        offset=fitted.offset_,
-        firing=firing[kept],
-        r2=_r2(fitted, test, loadings, means),
-        r2_train=_r2(fitted, train, loadings, means),
-        scale=scale,
-        n_dead=int(len(firing) - len(kept)),
-        layer=contributions.layer,
-        target=contributions.target,
-        method=type(fitted).__name__,
-        seed=seed,
-        settings=fitted.get_params(),
-    )
-
-
-def match_modes(
-    a: Modes | Float[np.ndarray, "p feature"], b: Modes | Float[np.ndarray, "q feature"]
-) -> tuple[Int[np.ndarray, "pair 2"], Float[np.ndarray, " pair"]]:
-    """Pair the modes of two dictionaries so that the pairs are as alike as possible.
-
-    Parameters
-    ----------
-    a, b
-        Modes, or dictionaries with one row for each mode.
-
-    Returns
-    -------
-    pairs
-        Index into `a` and index into `b`, in the order of `a`; as many pairs as the smaller has
-        modes.
-    cosine
-        Of each pair; 0 where a mode is 0 everywhere.
-
-    Raises
-    ------
-    ValueError
-        If the numbers of features differ.
-
-    References
-    ----------
-    Kuhn (1955), Naval Research Logistics Quarterly 2:83-97 (Hungarian method).
-
-    Examples
-    --------
-    >>> match_modes(np.array([[0.0, 2.0], [1.0, 0.0]]), np.eye(2))[0].tolist()
-    [[0, 1], [1, 0]]
-    """
-    first, second = (_unit_rows(x.dictionary if isinstance(x, Modes) else x) for x in (a, b))
-    if first.shape[1] != second.shape[1]:
-        msg = (
-            f"Modes must have the same features, got {first.shape[1]} and {second.shape[1]}. "
-            "Match modes of one layer."
-        )
-        raise ValueError(msg)
-    cosine = first @ second.T
-    pairs = np.stack(linear_sum_assignment(cosine, maximize=True), axis=1)
-    return pairs, cosine[pairs[:, 0], pairs[:, 1]]
-
-
-def _pooled(contributions: Contributions) -> Float[Any, "sample feature"]:
-    if len(contributions.values.shape) != 2:
-        msg = (
-            "Contributions must be pooled to axes (sample, feature), got "
-            f"({', '.join(contributions.axes_of('values'))}). Pool them when they are computed."
-        )
-        raise ValueError(msg)
-    values = contributions.values
-    return finite_matrix(values) if isinstance(values, np.ndarray) else values
-
-
-def _check_held_out(held_out, n_samples):
-    if held_out.shape != (n_samples,) or held_out.all() or not held_out.any():
-        msg = (
-            f"'held_out' must mark some but not all of the {n_samples} samples, got shape "
-            f"{held_out.shape} with {int(held_out.sum())} marked."
-        )
-        raise ValueError(msg)
-
-
-def _spread(rows: Rows) -> float:
-    """Return the standard deviation of all numbers."""
-    n = math.prod(rows.shape)
-    mean = sum(block.sum(dtype=float) for block in rows) / n
-    spread = math.sqrt(sum(np.square(block - mean, dtype=float).sum() for block in rows) / n)
-    if not spread > 0:
-        msg = f"All contributions are {mean:.3g}; there is nothing to decompose."
-        raise ValueError(msg)
-    return spread
-
-
-def _r2(fitted: Decomposition, rows: Rows, loadings, means) -> float:
-    """Return `r2`, block by block."""
-    variance, residual = 0.0, 0.0
-    for where, block in zip(rows.blocks, rows, strict=True):
-        rebuilt = fitted.inverse_transform(loadings[where])
-        variance += np.square(block - means, dtype=float).sum()
-        residual += np.square(block - rebuilt, dtype=float).sum()
-    return float(1 - residual / variance) if variance > 0 else 0.0
-
-
-def _by_energy(loadings, dictionary):
-    energy = np.sum(loadings**2, axis=0, dtype=float) * np.sum(dictionary**2, axis=1, dtype=float)
-    return np.argsort(-energy, kind="stable")
-
-
-def _unit_rows(x: Float[np.ndarray, "mode feature"]) -> Float[np.ndarray, "mode feature"]:
-    norm = np.linalg.norm(x, axis=1, keepdims=True)
-    return np.asarray(x) / np.where(norm > 0, norm, 1)

@@ -3,6 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Iterator
+from copy import copy
 from itertools import islice
 from typing import Any
 
@@ -51,11 +52,12 @@ class Rows:
         offset: float | Float[np.ndarray, " feature"] = 0.0,
         chosen: Bool[np.ndarray, " sample"] | None = None,
     ):
-        self.values, self.factor, self.offset, self.chosen = values, factor, offset, chosen
+        self.values, self.factor, self.offset = values, factor, offset
         chosen = np.ones(values.shape[0], dtype=bool) if chosen is None else chosen
         self.shape, self.dtype = (int(chosen.sum()), *values.shape[1:]), np.dtype(values.dtype)
         row_bytes = self.dtype.itemsize * math.prod(self.shape[1:])
-        self.blocks = _blocks(chosen, min(BLOCK, max(1, BLOCK_BYTES // row_bytes)))
+        self.block_rows = min(BLOCK, max(1, BLOCK_BYTES // row_bytes))
+        self.blocks = _blocks(chosen, self.block_rows)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -69,12 +71,21 @@ class Rows:
         self, scale: Float[np.ndarray, " feature"], offset: Float[np.ndarray, " feature"]
     ) -> "Rows":
         """Return the rows less an offset, divided by a scale."""
-        return Rows(
-            self.values,
-            factor=self.factor / scale,
-            offset=(self.offset + offset) / scale,
-            chosen=self.chosen,
-        )
+        rows = copy(self)
+        rows.factor, rows.offset = self.factor / scale, (self.offset + offset) / scale
+        return rows
+
+    def resampled(self, n_blocks: int, rng: np.random.Generator) -> "Rows":
+        """Cut the rows into blocks of time and draw as many with replacement (block bootstrap)."""
+        positions = np.concatenate([np.arange(block.start, block.stop) for block in self.blocks])
+        parts = [part for part in np.array_split(positions, n_blocks) if len(part)]
+        rows, rows.blocks = copy(self), []
+        for draw in rng.integers(len(parts), size=len(parts)):
+            chosen = np.zeros(self.values.shape[0], dtype=bool)
+            chosen[parts[draw]] = True
+            rows.blocks += _blocks(chosen, self.block_rows)
+        rows.shape = (sum(block.stop - block.start for block in rows.blocks), *self.shape[1:])
+        return rows
 
     def read(self, block: slice) -> Float[np.ndarray, "row feature"]:
         """Return one of the blocks.

@@ -65,6 +65,8 @@ class SparseModes(Streaming):
     ----------
     threshold_
         Smallest loading that was worth having in the end, in the units of `smallest_loading`.
+    curve_
+        Share of the squared length of the samples of each pass that the modes left unexplained.
 
     Notes
     -----
@@ -162,6 +164,7 @@ class SparseModes(Streaming):
             turns.take(torch.as_tensor(x / turns.length, dtype=torch.float32))
         self.threshold_ = turns.threshold
         self.n_removed_ = turns.n_modes - len(turns.dictionary)
+        self.curve_ = turns.curve
 
     def _check_sign(self, x: Float[np.ndarray, "row feature"]) -> None:
         if self.nonnegative:
@@ -176,7 +179,7 @@ class _Turns:
         self.nonnegative, self.length, self.memory = nonnegative, length, memory
         self.generator = torch.Generator().manual_seed(seed)
         self.dictionary: Float[Tensor, "mode feature"] | None = None
-        self.threshold, self.n_done, self.n_calm = 0.0, 0, 0
+        self.threshold, self.n_done, self.n_calm, self.curve = 0.0, 0, 0, []
 
     def some_of(self, rows: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row feature"]:
         """Draw the rows of a pass."""
@@ -193,6 +196,8 @@ class _Turns:
         if progress < 1:
             self.threshold = self.smallest * COARSEST ** (1 - progress) * FINEST**progress
         loadings = sparse_loadings(x, self.dictionary, threshold=self.threshold)
+        unexplained = (x - loadings @ self.dictionary).square().sum() / x.square().sum()
+        self.curve.append(unexplained.item())
         self._improve(x, loadings)
         self.n_done += 1
         if progress < REVIVAL_ENDS:
