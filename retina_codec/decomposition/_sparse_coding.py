@@ -1,5 +1,7 @@
 """Sparse coding: which few modes make up a sample, and better modes from many such answers."""
 
+import math
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -124,28 +126,65 @@ def worth(
 ) -> Float[Tensor, " mode"]:
     """How many further active modes it would cost to do without a mode, per row it is active in.
 
-    The cost of a row is half its squared error plus threshold^2 / 2 for each active mode, so that a
-    loading at the threshold just pays. The `N_RIVALS` modes most like the missing one answer again.
     A copy of another mode is worth nothing or less, the sum of two modes 1, a fit to noise little.
     """
+    none = dictionary[:0]
+    return torch.stack(
+        [
+            cost_of_exchange(x, loadings, dictionary, [mode], none, threshold=threshold)
+            for mode in range(len(dictionary))
+        ]
+    )
+
+
+def cost_of_exchange(
+    x: Float[Tensor, "row feature"],
+    loadings: Float[Tensor, "row mode"],
+    dictionary: Float[Tensor, "mode feature"],
+    old: list[int],
+    new: Float[Tensor, "new feature"],
+    *,
+    threshold: float,
+) -> Float[Tensor, ""]:
+    """Cost of new modes in place of old ones, per row in which one of the old is active.
+
+    The cost of a row is half its squared error plus threshold^2 / 2 for each active mode, so that a
+    loading at the threshold just pays; the unit is that of one active mode. The `N_RIVALS` modes
+    most like the old ones answer again.
+    """
+    rows = _spread(torch.nonzero(loadings[:, old].any(dim=1))[:, 0], N_TRIALS)
+    if not len(rows):
+        return x.new_zeros(())
     unit = threshold**2 / 2
-    overlap, residual = dictionary @ dictionary.T, x - loadings @ dictionary
-    found = torch.zeros(len(dictionary))
-    for mode in range(len(dictionary)):
-        rows = _spread(torch.nonzero(loadings[:, mode])[:, 0], N_TRIALS)
-        if not len(rows):
-            continue
-        order = torch.argsort(-overlap[mode], stable=True)
-        rivals = order[order != mode][:N_RIVALS]
-        theirs = loadings[rows][:, rivals]
-        own = loadings[rows, mode, None] * dictionary[mode]
-        task = residual[rows] + theirs @ dictionary[rivals] + own
-        before = residual[rows].square().sum(dim=1) / 2
-        before += unit * (1 + torch.count_nonzero(theirs, dim=1))
-        instead = _instead(task, dictionary[rivals], threshold)
-        after = (task - instead @ dictionary[rivals]).square().sum(dim=1) / 2
-        after += unit * torch.count_nonzero(instead, dim=1)
-        found[mode] = (after - before).mean() / unit
+    likeness = (dictionary[old] @ dictionary.T).amax(dim=0)
+    likeness[old] = -math.inf
+    rivals = torch.argsort(-likeness, stable=True)[: len(dictionary) - len(old)][:N_RIVALS]
+    answering = torch.cat([rivals, torch.tensor(old)])
+    theirs = loadings[rows][:, answering]
+    residual = x[rows] - loadings[rows] @ dictionary
+    task = residual + theirs @ dictionary[answering]
+    before = residual.square().sum(dim=1) / 2 + unit * torch.count_nonzero(theirs, dim=1)
+    others = torch.cat([dictionary[rivals], new])
+    instead = sparse_loadings(task, others, threshold=threshold) if len(others) else None
+    rest = task if instead is None else task - instead @ others
+    after = rest.square().sum(dim=1) / 2
+    after += 0 if instead is None else unit * torch.count_nonzero(instead, dim=1)
+    return (after - before).mean() / unit
+
+
+def twins(
+    loadings: Float[Tensor, "row mode"], dictionary: Float[Tensor, "mode feature"], alike: float
+) -> list[tuple[int, int, Float[Tensor, " feature"]]]:
+    """Pairs of modes that are alike and mostly active together, with the mode between them."""
+    active = (loadings > 0).float()
+    together = active.T @ active
+    seldom = torch.minimum(together.diagonal()[:, None], together.diagonal()[None])
+    pairs = (dictionary @ dictionary.T > alike) & (together > seldom / 2)
+    found = []
+    for a, b in torch.nonzero(pairs.triu(diagonal=1)).tolist():
+        both = loadings[:, [a, b]]
+        between = both.sum(dim=1) @ both @ dictionary[[a, b]]
+        found.append((a, b, between / between.norm().clamp(min=TINY)))
     return found
 
 
@@ -158,12 +197,6 @@ def random_modes(
     modes = x[torch.multinomial(strength, n_modes, replacement=again, generator=generator)]
     jitter = 1e-3 * torch.rand(modes.shape, generator=generator)
     return torch.nn.functional.normalize(modes + jitter * strength.mean(), dim=1)
-
-
-def _instead(task, rivals, threshold):
-    if not len(rivals):
-        return task.new_zeros(len(task), 0)
-    return sparse_loadings(task, rivals, threshold=threshold)
 
 
 def _spread(index: Int[Tensor, " n"], most: int) -> Int[Tensor, " m"]:

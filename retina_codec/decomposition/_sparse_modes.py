@@ -17,9 +17,11 @@ from ._interface import Streaming
 from ._rows import Rows
 from ._sparse_coding import (
     better_modes,
+    cost_of_exchange,
     noise_level,
     random_modes,
     sparse_loadings,
+    twins,
     worth,
 )
 
@@ -80,7 +82,8 @@ class SparseModes(Streaming):
     high as it ends, so that first the strongest motifs are found; modes that explain next to
     nothing start again from what is unexplained. Then a mode is removed if, without it, the samples
     in which it is active would cost less than 2 further active modes each (`worth`): copies of
-    modes, sums of two modes and fits to noise do not reach that.
+    modes, sums of two modes and fits to noise do not reach that. Two modes that are alike and
+    active together become one if that costs less, and the threshold falls once more.
 
     References
     ----------
@@ -231,8 +234,32 @@ class _Turns:
             self.overlap[idle], self.overlap[:, idle], self.drive[idle] = 0.0, 0.0, 0.0
 
     def _remove(self, x):
-        """Remove what is not worth its cost, but of modes that are alike only one at a time."""
+        """Merge what is one mode in two parts, then remove what is not worth its cost."""
         loadings = sparse_loadings(x, self.dictionary, threshold=self.threshold)
+        gone = self._merged(x, loadings)
+        if gone.any():
+            self.n_done = math.ceil(REVIVAL_ENDS * self.n_passes)
+        else:
+            gone = self._worthless(x, loadings)
+        self.n_calm = 0 if gone.any() else self.n_calm + CHECK_EVERY
+        self.dictionary, self.drive = self.dictionary[~gone], self.drive[~gone]
+        self.overlap = self.overlap[~gone][:, ~gone]
+
+    def _merged(self, x, loadings):
+        gone = torch.zeros(len(self.dictionary), dtype=torch.bool)
+        for a, b, between in twins(loadings, self.dictionary, ALIKE):
+            if gone[a] or gone[b]:
+                continue
+            cost = cost_of_exchange(
+                x, loadings, self.dictionary, [a, b], between[None], threshold=self.threshold
+            )
+            if cost < 0:
+                self.dictionary[a], gone[b] = between, True
+                self.overlap[a], self.overlap[:, a], self.drive[a] = 0.0, 0.0, 0.0
+        return gone
+
+    def _worthless(self, x, loadings):
+        """Modes not worth their cost, but of modes that are alike only one at a time."""
         rare = torch.count_nonzero(loadings, dim=0) < FEWEST
         worths = worth(x, loadings, self.dictionary, threshold=self.threshold)
         worths[rare] = -math.inf
@@ -241,6 +268,4 @@ class _Turns:
         for mode in torch.argsort(worths, stable=True)[: len(worths) - 1].tolist():
             if worths[mode] < WORTH and (rare[mode] or not (alike[mode] & gone & ~rare).any()):
                 gone[mode] = True
-        self.n_calm = 0 if gone.any() else self.n_calm + CHECK_EVERY
-        self.dictionary, self.drive = self.dictionary[~gone], self.drive[~gone]
-        self.overlap = self.overlap[~gone][:, ~gone]
+        return gone
