@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 from torch import nn
 from tqdm import tqdm
 
@@ -159,6 +160,52 @@ def effects(
         sample=times,
         layer=modes.layer,
     )
+
+
+def selectivity(
+    effects: Effects, correlations: Float[np.ndarray, "cell mode"]
+) -> Float[np.ndarray, " cell"]:
+    """How much more a cell loses than the others without the mode that goes best with it.
+
+    Parameters
+    ----------
+    effects
+        Of removing the channels of each mode, with controls.
+    correlations
+        Of the rate of each cell with the loading of each mode; the outputs are cells.
+
+    Returns
+    -------
+    For each cell: the share of its rate that is lost without the channels of its mode, less the
+    mean share that the other cells lose, less the same for as many random channels. NaN where the
+    cell never fires, or no random channels were drawn.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of cells or modes differ.
+    """
+    n_cells, n_modes = correlations.shape
+    table, change = effects.conditions, effects.relative_change
+    there = (change.shape[1], int(table["mode"].max()) + 1)
+    if there != (n_cells, n_modes):
+        msg = (
+            f"The correlations are of {n_cells} cells and {n_modes} modes, the effects of "
+            f"{there[0]} and {there[1]}. Give those of the same modes."
+        )
+        raise ValueError(msg)
+    best = np.argmax(np.nan_to_num(correlations, nan=-np.inf), axis=1)
+    others = np.array(
+        [np.nanmean(np.delete(change, cell, axis=1), axis=1) for cell in range(n_cells)]
+    )
+    beyond = others - change.T
+    found = np.full(n_cells, np.nan)
+    for cell, mode in enumerate(best):
+        own = beyond[cell, ((table["mode"] == mode) & (table["control"] == 0)).to_numpy()]
+        random = beyond[cell, ((table["mode"] == mode) & (table["control"] == 1)).to_numpy()]
+        if len(random):
+            found[cell] = own[0] - random.mean()
+    return found
 
 
 def _conditions(modes: Modes, share, n_controls, rng: np.random.Generator) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import torch
 from retina_codec.contributions import (
     activation_times_gradient,
     activation_times_unit_gradient,
+    activations,
     integrated_gradients,
     internal_influence,
     one_cell,
@@ -58,6 +59,10 @@ def slow_product(network, sample, layer):
     return units * gradient
 
 
+def slow_activations(network, sample, layer):
+    return looked_at(network, sample, layer)[1]
+
+
 def slow_unit_product(network, sample, layer):
     _, units, gradient = looked_at(network, sample, layer)
     return units * gradient / gradient.square().sum().sqrt()
@@ -81,6 +86,7 @@ def slow_smooth(network, sample, layer):
 
 
 CASES = {
+    "activations": (activations, {}, slow_activations),
     "product": (activation_times_gradient, {}, slow_product),
     "unit product": (activation_times_unit_gradient, {}, slow_unit_product),
     "influence": (internal_influence, {"n_steps": 6}, slow_influence),

@@ -1,9 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from retina_codec.causal import ablated, channels_of_mode, effects, preserved
-from retina_codec.datatypes import Modes
+from retina_codec.causal import ablated, channels_of_mode, effects, preserved, selectivity
+from retina_codec.datatypes import Effects, Modes
 from retina_codec.networks import DeepRetina, predict
 from retina_codec.stimuli import Screen, white_noise, windows
 
@@ -138,3 +139,38 @@ def test_wide_layers_get_random_controls():
     controls = record.conditions[record.conditions["control"] == 1]
     assert 6 <= len(controls) <= 8
     assert (controls["n_channels"] == 2).all()
+
+
+# ---- selectivity
+
+
+def effects_of(lost):
+    """Effects of two modes and one control each on three cells; what each condition takes away."""
+    lost = np.asarray(lost, dtype=float)
+    conditions = pd.DataFrame({"mode": [0, 0, 1, 1], "control": [0, 1, 0, 1], "draw": [0, 1, 0, 1]})
+    baseline = np.full((5, 3), 10.0)
+    return Effects(
+        baseline=baseline,
+        perturbed=baseline[None] * (1 - lost[:, None, :]),
+        conditions=conditions,
+        sample=np.arange(5),
+        layer="relu1",
+    )
+
+
+def test_selectivity_is_what_a_cell_loses_beyond_others_and_beyond_chance():
+    effects = effects_of([[0.9, 0.2, 0.1], [0.5, 0.4, 0.3], [0.0, 0.6, 0.6], [0.0, 0.0, 0.0]])
+    correlations = np.array([[0.8, 0.1], [0.1, 0.9], [np.nan, 0.3]])
+    first = (0.9 - 0.15) - (0.5 - 0.35)
+    np.testing.assert_allclose(selectivity(effects, correlations), [first, 0.3, 0.3])
+
+
+def test_selectivity_is_nan_for_silent_cells_and_without_controls(as_user):
+    effects = effects_of(np.zeros((4, 3)))
+    effects.baseline[:, 1], effects.perturbed[:, :, 1] = 0, 0
+    correlations = np.eye(3)[:, :2]
+    np.testing.assert_array_equal(np.isnan(selectivity(effects, correlations)), [0, 1, 0])
+    effects.conditions["control"] = 0
+    assert np.isnan(selectivity(effects, correlations)).all()
+    with pytest.raises(ValueError, match="3 cells and 3 modes, the effects of 3 and 2"):
+        selectivity(effects, np.eye(3))

@@ -3,6 +3,7 @@
 from .attributions import (
     activation_times_gradient,
     activation_times_unit_gradient,
+    activations,
     internal_influence,
     removal_effects,
     smooth_gradient,
@@ -18,6 +19,7 @@ __all__ = [
     "Target",
     "activation_times_gradient",
     "activation_times_unit_gradient",
+    "activations",
     "by_sign",
     "class_logit",
     "frozen",

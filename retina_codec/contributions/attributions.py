@@ -1,4 +1,4 @@
-"""Other attributions to hidden units, under the interface of `integrated_gradients`.
+"""Other attributions to hidden units, and activations, in the manner of `integrated_gradients`.
 
 They are here to be compared with: only integrated gradients sum to the change of the target. What
 is common to all (layers, targets, poolings, stores, clusters) is explained there.
@@ -20,6 +20,44 @@ from .run import Place, Result, attributed
 from .targets import Target
 
 TINY = 1e-8
+
+
+def activations(
+    network: nn.Module,
+    samples: Any,
+    *,
+    layers: Sequence[str],
+    target: Target | Sequence[Target],
+    pooling: Callable[[torch.Tensor], Pooled] = by_sign,
+    **place: Any,
+) -> Result:
+    r"""Activations of the units, pooled as contributions are, to be decomposed beside them.
+
+    Parameters
+    ----------
+    network, samples, layers, pooling
+        As in `integrated_gradients`.
+    target
+        Fills `target_value`; activations do not depend on it, and the gap has no meaning.
+    **place
+        As in `activation_times_gradient`.
+
+    Notes
+    -----
+    After a rectifier nothing is negative: of each channel, the feature with sign -1 is 0.
+
+    Examples
+    --------
+    >>> from retina_codec.contributions import one_cell
+    >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    >>> result = activations(
+    ...     network, np.ones((5, 2), np.float32), layers=["1"], target=one_cell(0), progress=False
+    ... )
+    >>> result["1"].method, bool((result["1"].values >= 0).all())
+    ('activations', True)
+    """
+    method = AtPoints("activations", (0.0, 1.0), _last_units)
+    return attributed(network, samples, layers, target, 0.0, pooling, method, Place(**place))
 
 
 def activation_times_gradient(
@@ -367,6 +405,10 @@ class Removal:
                 without = torch.stack([effect[i] for effect in effects], dim=1)
                 maps[i][layer] = whole.values[i][-1][:, None] - without
         return job.attributed(maps, whole.values, 1)
+
+
+def _last_units(units: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
+    return units[-1]
 
 
 def _last_product(units: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
