@@ -72,6 +72,9 @@ def run(
             "NonNegativeFactors."
         ),
     ] = "SparseModes",
+    n_repeats: Annotated[
+        int, typer.Option(help="Fits repeated with other seeds, and on resampled time.")
+    ] = 4,
     channels: Annotated[
         list[int] | None, typer.Option(help="Channels of a layer that is trained; once a layer.")
     ] = None,
@@ -98,6 +101,7 @@ def run(
         n_steps=n_steps,
         tolerance=tolerance,
         method=method,
+        n_repeats=n_repeats,
         channels=tuple(channels) if channels else (8, 8),
         n_cells=n_cells,
         seed=seed,

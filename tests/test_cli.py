@@ -55,6 +55,8 @@ def small_run(recording, out, *more):
         2,
         "--layer",
         "relu1",
+        "--n-repeats",
+        1,
         *more,
     )
 

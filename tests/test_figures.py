@@ -17,6 +17,7 @@ from retina_codec.datatypes import (
     Modes,
     Predictions,
     Recording,
+    Stability,
     Stimulus,
 )
 
@@ -81,7 +82,10 @@ def make_records(*, n_samples=60, n_cells=4, n_modes=3, n_channels=3, size=6, n_
             target="population_sum",
             method="SparseModes",
             seed=0,
+            curve=np.geomspace(0.5, 0.02, 40),
+            reproducibility=np.append(np.full(n_modes - 1, 0.99), 0.4),
         ),
+        stability=_stability(rng, n_modes),
         correlations=_correlations(loadings, rates),
         fields=_fields(rng, n_cells, size, n_lags),
         combinations=_combinations(rng, n_cells, size, n_lags),
@@ -96,6 +100,15 @@ def _predictions(recorded, predicted, sample, network, *, r):
         sample=sample,
         scores=pd.DataFrame({"pearson_r": r}),
         network=network,
+    )
+
+
+def _stability(rng, n_modes):
+    return Stability(
+        cosine=rng.uniform(0.4, 1.0, (5, n_modes)),
+        fits=pd.DataFrame({"kind": ["other seed"] * 2 + ["resampled"] * 3}),
+        layer="conv1",
+        method="SparseModes",
     )
 
 
@@ -184,6 +197,8 @@ DRAWN = {
     ),
     "plot_dictionary": lambda **where: figures.plot_dictionary(RECORDS.modes, **where),
     "plot_loadings": lambda **where: figures.plot_loadings(RECORDS.modes, **where),
+    "plot_stability": lambda **where: figures.plot_stability(RECORDS.stability, **where),
+    "plot_curve": lambda **where: figures.plot_curve(RECORDS.modes, **where),
     "plot_mode_cells": lambda **where: figures.plot_mode_cells(RECORDS.correlations, **where),
     "plot_fields": lambda **where: figures.plot_fields(RECORDS.fields, **where),
     "plot_combinations": lambda **where: figures.plot_combinations(RECORDS.combinations, **where),
@@ -197,6 +212,8 @@ UNITS = {
     "plot_prediction": ["time (s)", "firing rate (Hz)"],
     "plot_contributions": ["time (s)", "contribution (units of the target)"],
     "plot_loadings": ["time (s)", "loading (a.u.)"],
+    "plot_stability": ["cosine with the matched mode"],
+    "plot_curve": ["step", "training loss"],
     "plot_mode_cells": ["Pearson r"],
     "plot_fields": ["x (µm)", "y (µm)", "lag (ms)", "time course\n(Hz)"],
     "plot_combinations": ["spatial map (300 × 300 µm), one colour scale for each cell"],
@@ -372,7 +389,7 @@ def test_gap_is_relative_to_the_change():
 
 
 def test_dictionary_and_loadings_leave_dead_modes_out_but_keep_numbers():
-    record = replace(RECORDS.modes, firing=np.array([4, 0, 9]))
+    record = replace(RECORDS.modes, firing=np.array([4, 0, 9]), reproducibility=None)
     ax = figures.plot_dictionary(record, ax=Figure().subplots())
     np.testing.assert_array_equal(image(ax), record.dictionary[[0, 2]])
     assert [text.get_text() for text in ax.get_yticklabels()] == ["0", "2"]
@@ -491,3 +508,23 @@ def test_names_from_files_are_drawn_as_they_are():
     ax = figures.plot_scores(record, ax=Figure().subplots())
     ax.figure.draw_without_rendering()
     assert len(ax.get_legend().get_texts()[0].get_text()) < 60
+
+
+def test_unstable_modes_have_a_question_mark():
+    for plot in (figures.plot_dictionary, figures.plot_loadings):
+        ax = plot(RECORDS.modes, ax=Figure(figsize=(6, 5)).subplots())
+        names = [text.get_text() for text in ax.get_yticklabels()]
+        assert [name.endswith("?") for name in names] == [False] * (len(names) - 1) + [True]
+        assert ax.get_ylabel() == "mode, ? unstable"
+    unknown = replace(RECORDS.modes, reproducibility=None)
+    assert figures.plot_dictionary(unknown, ax=Figure().subplots()).get_ylabel() == "mode"
+
+
+def test_stability_rows_are_fits_and_columns_modes():
+    ax = figures.plot_stability(RECORDS.stability, ax=Figure().subplots())
+    np.testing.assert_array_equal(image(ax), RECORDS.stability.cosine)
+
+
+def test_curve_needs_a_curve():
+    with pytest.raises(ValueError, match="SparseModes has no training curve"):
+        figures.plot_curve(replace(RECORDS.modes, curve=None))

@@ -17,6 +17,7 @@ RECORDS = [
     "baseline_predictions.nc",
     "contributions_relu1.nc",
     "modes_relu1.nc",
+    "stability_relu1.nc",
     "effects_relu1.nc",
     "fields_sta.nc",
     "fields_mean.nc",
@@ -40,7 +41,7 @@ def finished(recording, tmp_path_factory):
 
 
 def small_config(recording, **changes):
-    given = {"history_s": 0.1, "epochs": 2, "n_steps": 4, "layers": ("relu1",)}
+    given = {"history_s": 0.1, "epochs": 2, "n_steps": 4, "layers": ("relu1",), "n_repeats": 1}
     return Config(recording=str(recording), **{**given, **changes})
 
 

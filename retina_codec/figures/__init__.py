@@ -3,6 +3,7 @@
 from ._contributions import plot_contributions, plot_gap
 from ._effects import plot_effect_summary, plot_effects
 from ._fields import plot_combinations, plot_fields
+from ._fits import plot_curve, plot_stability
 from ._modes import plot_dictionary, plot_loadings, plot_mode_cells
 from ._predictions import plot_prediction, plot_scores
 from ._recording import plot_rates, plot_stimulus
@@ -11,6 +12,7 @@ from ._style import style
 __all__ = [
     "plot_combinations",
     "plot_contributions",
+    "plot_curve",
     "plot_dictionary",
     "plot_effect_summary",
     "plot_effects",
@@ -21,6 +23,7 @@ __all__ = [
     "plot_prediction",
     "plot_rates",
     "plot_scores",
+    "plot_stability",
     "plot_stimulus",
     "style",
 ]

@@ -19,10 +19,13 @@ from ._samples import Span, rows_of, sample_axis, samples_in
 from ._style import axes_or_new, fitting_scale, height_of, plain, signed_scale
 
 UPRIGHT_ABOVE = 20
+UNSTABLE = "?"
 
 
 def plot_dictionary(modes: Modes, *, most: int = 40, ax: Axes | None = None) -> Axes:
     """Draw the weight of each feature in each mode that is ever active.
+
+    Modes that repeated fits did not find again have a question mark.
 
     Parameters
     ----------
@@ -52,6 +55,8 @@ def plot_loadings(
     modes: Modes, *, most: int = 40, span_s: Span | None = None, ax: Axes | None = None
 ) -> Axes:
     """Draw how much of each mode there is over time.
+
+    Modes that repeated fits did not find again have a question mark.
 
     Parameters
     ----------
@@ -114,6 +119,8 @@ def _shown_modes(modes: Modes, most: int) -> Int[np.ndarray, " shown"]:
 
 
 def _name_modes(ax: Axes, modes: Modes, shown: Int[np.ndarray, " shown"]) -> None:
-    n_modes = len(np.asarray(modes.firing))
-    name_ticks(ax.yaxis, [str(mode) for mode in shown])
-    ax.set_ylabel("mode" if len(shown) == n_modes else f"mode ({len(shown)} of {n_modes})")
+    n_modes, unstable = len(np.asarray(modes.firing)), modes.is_unstable[shown]
+    marks = [f"{mode}{UNSTABLE if bad else ''}" for mode, bad in zip(shown, unstable, strict=True)]
+    name_ticks(ax.yaxis, marks)
+    label = "mode" if len(shown) == n_modes else f"mode ({len(shown)} of {n_modes})"
+    ax.set_ylabel(f"{label}, {UNSTABLE} unstable" if unstable.any() else label)

@@ -50,6 +50,8 @@ class Config:
     """Largest relative error of each sample's contributions; None for a fixed number of steps."""
     method: str = "SparseModes"
     """Decomposition, by the name of its class."""
+    n_repeats: int = 4
+    """Decompositions repeated with other seeds, and as many on resampled time, for stability."""
     n_cells: int = 5
     """For how many of the best predicted cells fields of combinations are made."""
     seed: int = 0
@@ -63,6 +65,7 @@ class Config:
                 msg = f"Unknown {name} {value!r}. Expected one of: {', '.join(allowed)}."
                 raise ValueError(msg)
         counts = {"epochs": self.epochs, "n_steps": self.n_steps, "n_cells": self.n_cells}
+        counts["n_repeats"] = self.n_repeats
         for name, value in counts.items():
             if value is not None and value < 1:
                 msg = f"'{name}' must be at least 1, got {value}."

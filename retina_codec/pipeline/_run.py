@@ -21,6 +21,7 @@ from retina_codec.datatypes import (
     Predictions,
     Record,
     Recording,
+    Stability,
 )
 from retina_codec.export import load, save
 from retina_codec.networks import (
@@ -114,13 +115,11 @@ def analysis(
     samples = windows_for(network, recording.stimulus, frames=recording.splits["test"])
     explained = kept_contributions(network, recording, samples, layers, config, out, progress)
     method = decomposition.METHODS[config.method]()
-    modes = {
-        layer: kept(
-            out / f"modes_{layer}.nc",
-            lambda record=record: modes_of(record, method, config.seed),
-        )
+    found = {
+        layer: kept_modes_and_stability(record, method, config, out)
         for layer, record in explained.items()
     }
+    modes = {layer: record for layer, (record, _) in found.items()}
     effects = {
         layer: kept(
             out / f"effects_{layer}.nc",
@@ -135,6 +134,7 @@ def analysis(
         "baseline": ln,
         "contributions": explained,
         "modes": modes,
+        "stability": {layer: record for layer, (_, record) in found.items()},
         "correlations": {
             layer: kept_table(out / f"mode_cells_{layer}.csv", record, predictions, config.seed)
             for layer, record in modes.items()
@@ -195,6 +195,22 @@ def kept(path: Path, make: Callable[[], Record]) -> Record:
     record = make()
     save(record, path)
     return record
+
+
+def kept_modes_and_stability(
+    record: Contributions, method: decomposition.Decomposition, config: Config, out: Path
+) -> tuple[Modes, Stability]:
+    """Return modes that know whether they come back, and the fits that say so."""
+    path = out / f"modes_{record.layer}.nc"
+    fits = out / f"stability_{record.layer}.nc"
+    if not path.exists():
+        modes, n = modes_of(record, method, config.seed), config.n_repeats
+        found = kept(
+            fits,
+            lambda: decomposition.stability(record, modes, method, n_seeds=n, n_resampled=n),
+        )
+        save(replace(modes, reproducibility=found.reproducibility), path)
+    return load(path), load(fits)
 
 
 def modes_of(record: Contributions, method: decomposition.Decomposition, seed: int) -> Modes:

@@ -14,7 +14,6 @@ import pandas as pd
 from sklearn.metrics import adjusted_rand_score
 
 from retina_codec.datatypes import Effects, Modes, Predictions, Recording
-from retina_codec.receptive_fields import active_modes
 from retina_codec.statistics import pearson
 
 from ._config import Config
@@ -86,7 +85,10 @@ def layer_summary(layer: str, recording: Recording, records: Mapping[str, Any]) 
         "modes dead": modes.n_dead,
         "held-out R2": rounded(modes.r2),
         "R2 on fitted samples": rounded(modes.r2_train),
-        "active modes in a sample (mean)": rounded(active_modes(modes).sum(axis=1).mean()),
+        "active modes in a sample (mean)": rounded(modes.active_per_sample),
+        "modes that come back": int((~modes.is_unstable).sum()),
+        "agreement with fits of other seeds": agreement_with(records, layer, "other seed"),
+        "agreement with fits to resampled time": agreement_with(records, layer, "resampled"),
         "clusters of cells": int(clusters.nunique()),
         **effect_summary(records["effects"][layer], records["correlations"][layer]),
     }
@@ -94,6 +96,12 @@ def layer_summary(layer: str, recording: Recording, records: Mapping[str, Any]) 
         score = adjusted_rand_score(recording.cells["cell_type"], clusters)
         numbers["agreement of clusters with true cell types (adjusted Rand)"] = rounded(score)
     return numbers
+
+
+def agreement_with(records: Mapping[str, Any], layer: str, kind: str) -> float | None:
+    """Mean agreement of the modes with repeated fits of one kind."""
+    fits = records["stability"][layer].fits
+    return mean_of(fits["agreement"][fits["kind"] == kind])
 
 
 def effect_summary(effects: Effects, correlations: pd.DataFrame) -> dict[str, float | None]:
@@ -151,7 +159,8 @@ def findings(numbers: Mapping[str, Any], recording: Recording) -> list[str]:
             f"{said(found['held-out R2'], '.0%')} of the variance of the contributions to the "
             f"{found['target']} on samples held out, with "
             f"{said(found['active modes in a sample (mean)'], '.1f')} modes active in a sample; "
-            f"half of the samples have a gap below {said(found['median relative gap'], '.2%')}.",
+            f"half of the samples have a gap below {said(found['median relative gap'], '.2%')}. "
+            f"{found['modes that come back']} of the modes come back when the fit is repeated.",
             f"Layer {layer}: without the channels of a mode the mean rate of a cell changes by "
             f"{said(own, '.0%')} on average, without as many random channels by "
             f"{said(control, '.0%')}. Over cells, the loss correlates with how much a cell goes "

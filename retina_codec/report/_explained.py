@@ -1,17 +1,19 @@
 """Sections on contributions and on the modes that they are made of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 
-from retina_codec.datatypes import Contributions, Modes
+from retina_codec.datatypes import REPRODUCES, Contributions, Modes, Stability
 from retina_codec.figures import (
     plot_contributions,
+    plot_curve,
     plot_dictionary,
     plot_gap,
     plot_loadings,
     plot_mode_cells,
+    plot_stability,
 )
 
 from ._picture import Picture, height_of, picture
@@ -37,11 +39,17 @@ def contribution_section(contributions: Mapping[str, Contributions]) -> Section:
     return Section(name="contributions", title="Contributions", lead=lead, parts=tuple(layers))
 
 
-def mode_section(modes: Mapping[str, Modes], contributions: Mapping[str, Contributions]) -> Section:
-    """Show what the modes of each layer are made of, and when they are active."""
+def mode_section(
+    modes: Mapping[str, Modes],
+    contributions: Mapping[str, Contributions],
+    stability: Mapping[str, Stability],
+) -> Section:
+    """Show the modes of each layer, when they are active, and whether they come back."""
     lead = (
         "A mode is a sparse motif of features that occur together; its loading says how much of it "
-        "there is in a sample. Modes are shown if they are ever active."
+        "there is in a sample. Modes are shown if they are ever active. A question mark says that "
+        "the mode is unstable: when the fit was repeated with other seeds and on resampled blocks "
+        f"of time, the mean cosine with the matched modes was below {REPRODUCES}."
     )
     parts = tuple(
         Part(
@@ -49,6 +57,7 @@ def mode_section(modes: Mapping[str, Modes], contributions: Mapping[str, Contrib
             pictures=(
                 _dictionary_picture(layer, record),
                 _loadings_picture(layer, record, contributions.get(layer)),
+                *_fit_pictures(layer, record, stability.get(layer)),
             ),
         )
         for layer, record in modes.items()
@@ -125,6 +134,31 @@ def _loadings_picture(layer: str, record: Modes, contributions: Contributions | 
         ),
         alt=f"Heat map of the loadings of layer {layer}, modes by time.",
     )
+
+
+def _fit_pictures(layer: str, record: Modes, stability: Stability | None) -> Iterator[Picture]:
+    if stability is not None:
+        n_fits, n_modes = stability.cosine.shape
+        yield picture(
+            lambda figure: plot_stability(stability, ax=figure.subplots()),
+            size=(6.8, height_of(n_fits)),
+            caption=(
+                f"Stability of the modes of layer {layer}: cosine (no unit) of each of n = "
+                f"{n_modes} modes with its match in each of {n_fits} repeated fits. "
+                f"{int(record.is_unstable.sum())} modes are unstable."
+            ),
+            alt=f"Heat map of cosines in layer {layer}, repeated fits by modes.",
+        )
+    if record.curve is not None:
+        yield picture(
+            lambda figure: plot_curve(record, ax=figure.subplots()),
+            size=(4.0, 2.2),
+            caption=(
+                f"Training curve of {record.method} in layer {layer}: loss (no unit) at each of "
+                f"{len(record.curve)} steps."
+            ),
+            alt=f"Line of the training loss in layer {layer}.",
+        )
 
 
 def _mode_cells_picture(layer: str, table: pd.DataFrame) -> Picture:

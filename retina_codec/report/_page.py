@@ -9,7 +9,15 @@ from uuid import uuid4
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from retina_codec.datatypes import Contributions, Effects, Fields, Modes, Predictions, Recording
+from retina_codec.datatypes import (
+    Contributions,
+    Effects,
+    Fields,
+    Modes,
+    Predictions,
+    Recording,
+    Stability,
+)
 from retina_codec.figures import style
 
 from ._explained import contribution_section, correlation_section, mode_section
@@ -29,6 +37,7 @@ def write_report(
     baseline: Predictions | None,
     contributions: Mapping[str, Contributions],
     modes: Mapping[str, Modes],
+    stability: Mapping[str, Stability],
     correlations: Mapping[str, pd.DataFrame],
     fields: Mapping[str, Fields],
     effects: Mapping[str, Effects],
@@ -48,8 +57,9 @@ def write_report(
         What was measured, and what the network says.
     baseline
         Predictions of a simpler model; None if there is none.
-    contributions, modes, correlations, effects
-        One for each layer. Correlations have the columns "cell", "cluster", "mode 0", ...
+    contributions, modes, stability, correlations, effects
+        One for each layer; stability only where fits were repeated. Correlations have the columns
+        "cell", "cluster", "mode 0", ...
     fields
         "sta" and "mean" (one for each cell), and "combinations:<layer>"; all separated into
         space and time.
@@ -65,7 +75,7 @@ def write_report(
             recording_section(recording),
             prediction_section(predictions, baseline),
             contribution_section(contributions),
-            mode_section(modes, contributions),
+            mode_section(modes, contributions, stability),
             correlation_section(correlations),
             field_section(fields),
             effect_section(effects),
