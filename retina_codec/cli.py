@@ -173,6 +173,22 @@ def demo(out: Out = Path("demo"), seed: Seed = 0, quiet: Quiet = False) -> None:
 
 
 @app.command()
+def compare(
+    run_folder: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    quiet: Quiet = False,
+) -> None:
+    """Compare contributions with activations, decomposed equally sparsely.
+
+    Example: retina-codec compare results
+    """
+    tables = import_module("retina_codec.pipeline").compare_run(run_folder, progress=not quiet)
+    for layer, table in tables.items():
+        typer.echo(f"Layer {layer} (difference with its 95 % interval)")
+        typer.echo(table.to_string(index=False, float_format="{:.3g}".format, na_rep=""))
+    typer.echo(f"Tables: {run_folder / 'comparison_LAYER.csv'}")
+
+
+@app.command()
 def simulate(
     recording: Annotated[Path, typer.Argument(help="NWB file to write.")],
     n_frames: Annotated[

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -448,3 +450,41 @@ def test_bad_numbers_in_a_store_are_found():
     X[300, 2] = np.nan
     with pytest.raises(ValueError, match="hold NaN or infinity"):
         decompose(stored(X), quick("SparseModes"))
+
+
+MEMORY_OF_A_FIT = """
+import resource
+import numpy as np
+from retina_codec.datatypes import Contributions
+from retina_codec.decomposition import SparseModes, decompose
+from retina_codec.simulation import planted_contributions
+
+N = 500_000
+
+class Store:
+    "A gigabyte of contributions that are made when they are read."
+    def __init__(self, rows):
+        self.rows, self.shape, self.dtype = rows, (N, rows.shape[1]), rows.dtype
+    def __getitem__(self, key):
+        start, stop, _ = key.indices(N)
+        return self.rows[np.arange(start, stop) % len(self.rows)]
+
+planted, _ = planted_contributions(n_modes=8, n_features=512, n_samples=5000, features_per_mode=40)
+values, zeros = Store(np.abs(planted.values).astype(np.float32)), np.zeros(N)
+feature = np.arange(512)
+record = Contributions(values=values, sample=np.arange(N), target_value=zeros, baseline_value=zeros,
+    gap=zeros, channel=feature, sign=np.ones_like(feature), layer="", target="", method="")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+modes = decompose(record, SparseModes(n_modes=16, n_passes=10))
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(len(modes.dictionary), (after - before) / 1e6)
+"""
+
+
+def test_a_store_is_decomposed_in_less_memory_than_it_has():
+    """One gigabyte in less than half of one: what is held are 16 blocks of 8 MB, and loadings."""
+    command = [sys.executable, "-c", MEMORY_OF_A_FIT]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    n_modes, gigabytes = map(float, done.stdout.split())
+    assert n_modes == 8
+    assert gigabytes < 0.5

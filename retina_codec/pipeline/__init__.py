@@ -1,7 +1,17 @@
-"""The steps of the analysis in a row: settings, run folder, resuming."""
+"""The steps of the analysis in a row: settings, run folder, resuming; and comparisons."""
 
+from ._comparison import compare, compare_run
 from ._config import TARGETS, Config
 from ._contributions import connected, store_contributions
 from ._run import kept_modes, run
 
-__all__ = ["TARGETS", "Config", "connected", "kept_modes", "run", "store_contributions"]
+__all__ = [
+    "TARGETS",
+    "Config",
+    "compare",
+    "compare_run",
+    "connected",
+    "kept_modes",
+    "run",
+    "store_contributions",
+]

@@ -256,10 +256,15 @@ def kept_table(path: Path, modes: Modes, predictions: Predictions, seed: int) ->
     if path.exists():
         return pd.read_csv(path)
     table = mode_cells(predictions.predicted, modes, seed=seed)
+    write_table(path, table)
+    return table
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV, whole or not at all."""
     partial = path.with_suffix(".partial")
     table.to_csv(partial, index=False)
     partial.replace(path)
-    return table
 
 
 def kept_fields(
