@@ -71,8 +71,11 @@ class ThresholdAutoencoder(Decomposition):
     modes_per_feature
         Only used without `n_modes`.
     threshold
-        Codes below are 0. No gradient passes the threshold, so a mode that is below it for all
-        samples stays dead; at 0.9 nearly all modes start like that.
+        Codes below are 0. Without `leak` no gradient passes the threshold, so a mode that is below
+        it for all samples stays dead; at 0.9 nearly all modes start like that.
+    leak
+        Share of the gradient that passes codes below the threshold all the same (straight-through).
+        0 as published; with 0.1 dead modes come to life, at any threshold.
     l1
         Weight of the mean magnitude of the dictionary. As small as published, it does nothing.
     nonnegative
@@ -87,6 +90,11 @@ class ThresholdAutoencoder(Decomposition):
     seed
         Of the first weights, the order of the samples and the dropout.
 
+    Attributes
+    ----------
+    curve_
+        Mean loss over the batches of each epoch.
+
     Notes
     -----
     ``codes = sigmoid(encoder(X))``, ``loadings = codes * (codes >= threshold)``, loss = mean
@@ -99,7 +107,8 @@ class ThresholdAutoencoder(Decomposition):
 
     References
     ----------
-    Melander et al. (2026), arXiv 2603.06557.
+    Melander et al. (2026), arXiv 2603.06557. Bengio et al. (2013), arXiv 1308.3432
+    (straight-through gradient).
 
     Examples
     --------
@@ -118,6 +127,7 @@ class ThresholdAutoencoder(Decomposition):
         *,
         modes_per_feature: int = 10,
         threshold: float = 0.9,
+        leak: float = 0.0,
         l1: float = 1e-4,
         nonnegative: bool = False,
         n_hidden: int | None = None,
@@ -132,6 +142,7 @@ class ThresholdAutoencoder(Decomposition):
         self.n_modes = n_modes
         self.modes_per_feature = modes_per_feature
         self.threshold = threshold
+        self.leak = leak
         self.l1 = l1
         self.nonnegative = nonnegative
         self.n_hidden = n_hidden
@@ -149,12 +160,12 @@ class ThresholdAutoencoder(Decomposition):
         n_hidden = X.shape[1] if self.n_hidden is None else self.n_hidden
         check_counts(n_modes=n_modes, n_hidden=n_hidden, decay_every=self.decay_every)
         check_counts(n_epochs=self.n_epochs, batch_size=self.batch_size)
-        check_between(0, 1, threshold=self.threshold, decay=self.decay)
+        check_between(0, 1, threshold=self.threshold, leak=self.leak, decay=self.decay)
         check_between(0, UNLIMITED, l1=self.l1, learning_rate=self.learning_rate)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.seed)
             self.network_ = _ThresholdNetwork(
-                X.shape[1], n_hidden, n_modes, self.threshold, self.nonnegative
+                X.shape[1], n_hidden, n_modes, self.threshold, self.leak, self.nonnegative
             )
             with threads_that_help(self.batch_size * n_modes * max(n_hidden, X.shape[1])):
                 self._train(torch.as_tensor(X, dtype=torch.float32))
@@ -173,16 +184,17 @@ class ThresholdAutoencoder(Decomposition):
         train, validation = X[~held_out], X[held_out]
         optimiser = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
         schedule = self._schedule(optimiser)
-        best, best_loss = None, UNLIMITED
+        best, best_loss, self.curve_ = None, UNLIMITED, []
         for _ in range(self.n_epochs):
             network.train()
-            total = 0.0
-            for batch in _full_batches(len(train), self.batch_size):
+            total, batches = 0.0, _full_batches(len(train), self.batch_size)
+            for batch in batches:
                 loss = network.error(train[batch]) + self.l1 * network.atoms().abs().mean()
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
                 total += loss.item()
+            self.curve_.append(total / len(batches))
             if self.patience is None:
                 schedule.step()
             else:
@@ -202,9 +214,9 @@ class ThresholdAutoencoder(Decomposition):
 
 
 class _ThresholdNetwork(nn.Module):
-    def __init__(self, n_features, n_hidden, n_modes, threshold, nonnegative):
+    def __init__(self, n_features, n_hidden, n_modes, threshold, leak, nonnegative):
         super().__init__()
-        self.threshold, self.nonnegative = threshold, nonnegative
+        self.threshold, self.leak, self.nonnegative = threshold, leak, nonnegative
         self.encoder = nn.Sequential(
             *_hidden_layer(n_features, n_hidden),
             *_hidden_layer(n_hidden, n_hidden),
@@ -218,7 +230,9 @@ class _ThresholdNetwork(nn.Module):
 
     def loadings(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, "sample mode"]:
         codes = self.encoder(x)
-        return codes * (codes >= self.threshold)
+        active = codes >= self.threshold
+        leaking = self.leak * (codes - codes.detach())
+        return torch.where(active, codes, leaking)
 
     def error(self, x: Float[Tensor, "sample feature"]) -> Float[Tensor, ""]:
         return nn.functional.mse_loss(self.loadings(x) @ self.atoms(), x)
