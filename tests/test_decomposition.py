@@ -29,10 +29,15 @@ from retina_codec.simulation import planted_contributions
 N_FEATURES = 16
 QUICK = {
     "SparseModes": {"n_passes": 8},
+    "SparseAutoencoder": {"n_steps": 30},
+    "TopKAutoencoder": {"n_steps": 30},
+    "BatchTopKAutoencoder": {"n_steps": 30},
+    "JumpReluAutoencoder": {"n_steps": 30},
     "ThresholdAutoencoder": {"n_epochs": 2},
+    "SparseDictionary": {"n_passes": 3},
 }
 KNOWS_NO_SEED = {"PrincipalComponents", "NonNegativeFactors"}
-SIGNED = {"PrincipalComponents"}
+SIGNED = {"PrincipalComponents", "IndependentComponents"}
 every_method = pytest.mark.parametrize("name", METHODS)
 
 

@@ -6,9 +6,21 @@ Every method has the manners of scikit-learn (`fit`, `transform`, `inverse_trans
 """
 
 from ._alike import decompose_alike
+from ._autoencoders import (
+    BatchTopKAutoencoder,
+    JumpReluAutoencoder,
+    SparseAutoencoder,
+    TopKAutoencoder,
+)
 from ._choice import choose_n_modes
 from ._decompose import decompose
-from ._factorisations import NonNegativeFactors, PrincipalComponents
+from ._factorisations import (
+    Clusters,
+    IndependentComponents,
+    NonNegativeFactors,
+    PrincipalComponents,
+    SparseDictionary,
+)
 from ._interface import Decomposition, Streaming
 from ._matching import match_modes
 from ._sparse_modes import SparseModes
@@ -17,18 +29,37 @@ from ._threshold_autoencoder import PUBLISHED, ThresholdAutoencoder
 
 METHODS = {
     method.__name__: method
-    for method in (SparseModes, ThresholdAutoencoder, NonNegativeFactors, PrincipalComponents)
+    for method in (
+        SparseModes,
+        SparseAutoencoder,
+        TopKAutoencoder,
+        BatchTopKAutoencoder,
+        JumpReluAutoencoder,
+        ThresholdAutoencoder,
+        SparseDictionary,
+        NonNegativeFactors,
+        PrincipalComponents,
+        IndependentComponents,
+        Clusters,
+    )
 }
 
 __all__ = [
     "METHODS",
     "PUBLISHED",
+    "BatchTopKAutoencoder",
+    "Clusters",
     "Decomposition",
+    "IndependentComponents",
+    "JumpReluAutoencoder",
     "NonNegativeFactors",
     "PrincipalComponents",
+    "SparseAutoencoder",
+    "SparseDictionary",
     "SparseModes",
     "Streaming",
     "ThresholdAutoencoder",
+    "TopKAutoencoder",
     "choose_n_modes",
     "decompose",
     "decompose_alike",

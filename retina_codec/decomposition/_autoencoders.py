@@ -38,6 +38,7 @@ class SparseAutoencoder(Autoencoder):
 
     Examples
     --------
+    >>> import numpy as np
     >>> X = np.random.default_rng(0).gamma(1.0, size=(60, 4))
     >>> SparseAutoencoder(n_modes=3, n_steps=5).fit(X).components_.shape
     (3, 4)
@@ -71,6 +72,7 @@ class TopKAutoencoder(Autoencoder):
 
     Examples
     --------
+    >>> import numpy as np
     >>> X = np.random.default_rng(0).gamma(1.0, size=(60, 4))
     >>> loadings = TopKAutoencoder(n_modes=3, k=1, n_steps=5).fit_transform(X)
     >>> int(np.count_nonzero(loadings, axis=1).max())
@@ -106,12 +108,13 @@ class BatchTopKAutoencoder(Autoencoder):
 
     Examples
     --------
+    >>> import numpy as np
     >>> X = np.random.default_rng(0).gamma(1.0, size=(60, 4))
     >>> BatchTopKAutoencoder(n_modes=3, k=1, n_steps=5).fit_transform(X).shape
     (60, 3)
     """
 
-    k: float = 2
+    k: float | int = 2
 
     def _sparsifier(self, n_modes: int) -> nn.Module:
         check_between(0, UNLIMITED, k=self.k)
@@ -143,6 +146,7 @@ class JumpReluAutoencoder(Autoencoder):
 
     Examples
     --------
+    >>> import numpy as np
     >>> X = np.random.default_rng(0).gamma(1.0, size=(60, 4))
     >>> JumpReluAutoencoder(n_modes=3, n_steps=5).fit_transform(X).shape
     (60, 3)
@@ -184,7 +188,7 @@ class _TopK(nn.Module):
 class _BatchTopK(nn.Module):
     """While learning, the k largest codes per row of a batch; then those over a threshold."""
 
-    def __init__(self, k: float):
+    def __init__(self, k: float | int):
         super().__init__()
         self.k = k
         self.register_buffer("threshold", torch.tensor(math.nan))

@@ -60,15 +60,14 @@ def decompose(
 
     Examples
     --------
-    >>> rng = np.random.default_rng(0)
-    >>> contributions = Contributions(
-    ...     values=rng.gamma(1.0, size=(100, 3)) * [1, 1, -1], channel=np.array([0, 1, 0]),
-    ...     sign=np.array([1, 1, -1]), sample=np.arange(100) / 100, gap=np.zeros(100),
-    ...     target_value=np.zeros(100), baseline_value=np.zeros(100), layer="conv1",
-    ...     target="surprisal", method="integrated_gradients")
-    >>> modes = decompose(contributions, NonNegativeFactors(n_modes=2))
+    >>> from retina_codec.decomposition import SparseModes
+    >>> from retina_codec.simulation import planted_contributions
+    >>> contributions, truth = planted_contributions(n_modes=3, n_features=8, n_samples=1000)
+    >>> modes = decompose(contributions, SparseModes())
     >>> modes.dictionary.shape, modes.loadings.shape, int(modes.held_out.sum())
-    ((2, 3), (100, 2), 20)
+    ((3, 8), (1000, 3), 200)
+    >>> modes.n_dead, bool(modes.r2 > 0.99)
+    (13, True)
     """
     return modes_of_some(contributions, method, seed=seed, held_out=held_out, some=_all)
 

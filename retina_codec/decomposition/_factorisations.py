@@ -1,14 +1,21 @@
-"""Decompositions that scikit-learn does: non-negative factors and principal components."""
+"""Decompositions that scikit-learn does."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.decomposition import NMF, PCA
+from scipy.stats import skew
+from sklearn.cluster import KMeans
+from sklearn.decomposition import NMF, PCA, FastICA, MiniBatchDictionaryLearning
 
-from ._checks import check_between, check_counts, check_no_negative, threads_that_help
-from ._interface import Decomposition
+from ._checks import UNLIMITED, check_between, check_counts, check_no_negative, threads_that_help
+from ._interface import Decomposition, Streaming
 from ._rows import Rows
 
 BATCH = 512
+TINY = 1e-12
 
 
 class NonNegativeFactors(Decomposition):
@@ -62,6 +69,209 @@ class NonNegativeFactors(Decomposition):
             return self.model_.transform(x)
 
 
+class SparseDictionary(Streaming):
+    """Sparse modes by scikit-learn's dictionary learning, which needs the right penalty.
+
+    Parameters
+    ----------
+    n_modes
+        Number of modes; None for as many as there are features.
+    sparsity
+        Weight of the L1 penalty on loadings, as a share of the root mean square length of a sample.
+        It also makes loadings too small.
+    nonnegative
+        Whether modes have only positive weights; loadings are never negative.
+    equal_features
+        Whether all features count the same, however large they are.
+    n_passes
+        Through the samples, in batches of 512.
+    seed
+        Of the starting point and the order of the samples.
+
+    Notes
+    -----
+    Minimises 1/2 |x - z D|^2 + sparsity |z|_1 over loadings z >= 0 and modes D with a norm of at
+    most 1.
+
+    References
+    ----------
+    Mairal et al. (2010), Journal of Machine Learning Research 11:19-60.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).gamma(1.0, size=(50, 6))
+    >>> SparseDictionary(n_modes=3, n_passes=2).fit_transform(X).shape
+    (50, 3)
+    """
+
+    def __init__(
+        self,
+        n_modes: int | None = None,
+        *,
+        sparsity: float = 0.1,
+        nonnegative: bool = True,
+        equal_features: bool = True,
+        n_passes: int = 30,
+        seed: int = 0,
+    ):
+        self.n_modes = n_modes
+        self.sparsity = sparsity
+        self.nonnegative = nonnegative
+        self.equal_features = equal_features
+        self.n_passes = n_passes
+        self.seed = seed
+
+    def _learn(self, rows: Rows) -> Float[np.ndarray, "mode feature"]:
+        X = np.asarray(rows)
+        self._begin(X)
+        with _undisturbed(BATCH * self.model_.n_components * X.shape[1]):
+            self.model_.fit(X / self.length_)
+        return self.model_.components_
+
+    def _learn_more(self, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "mode feature"]:
+        if not hasattr(self, "model_"):
+            self._begin(x)
+        self._check_sign(x)
+        with _undisturbed(BATCH * self.model_.n_components * x.shape[1]):
+            for batch in np.array_split(x / self.length_, math.ceil(len(x) / BATCH)):
+                self.model_.partial_fit(batch)
+        return self.model_.components_
+
+    def _describe(self, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row mode"]:
+        self._check_sign(x)
+        x = (x / self.length_).astype(self.model_.components_.dtype)
+        with _undisturbed(BATCH * self.components_.size):
+            return self.model_.transform(x) * self.length_
+
+    def _begin(self, X: Float[np.ndarray, "sample feature"]) -> None:
+        check_counts(n_passes=self.n_passes)
+        check_between(0, UNLIMITED, sparsity=self.sparsity)
+        self._check_sign(X)
+        self.length_ = math.sqrt(np.square(X, dtype=float).sum() / len(X)) or 1.0
+        self.model_ = MiniBatchDictionaryLearning(
+            X.shape[1] if self.n_modes is None else self.n_modes,
+            alpha=self.sparsity,
+            transform_alpha=self.sparsity,
+            max_iter=self.n_passes,
+            batch_size=BATCH,
+            tol=0.0,
+            max_no_improvement=None,
+            fit_algorithm="cd",
+            transform_algorithm="lasso_cd",
+            positive_code=True,
+            positive_dict=self.nonnegative,
+            random_state=self.seed,
+        )
+
+    def _check_sign(self, x: Float[np.ndarray, "row feature"]) -> None:
+        if self.nonnegative:
+            check_no_negative(x, "nonnegative=False")
+
+
+class IndependentComponents(Decomposition):
+    """Modes whose loadings are as independent as possible; loadings have both signs.
+
+    Parameters
+    ----------
+    n_modes
+        Number of modes; None for as many as there are features or samples.
+    max_iter
+        Largest number of iterations.
+    seed
+        Of the starting point.
+
+    Notes
+    -----
+    X = loadings @ components_ + mean of X (FastICA). The sign of a mode is the one for which its
+    loadings have the longer tail above their mean.
+
+    References
+    ----------
+    Hyvarinen & Oja (2000), Neural Networks 13:411-430.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).gamma(1.0, size=(50, 6))
+    >>> IndependentComponents(n_modes=2).fit_transform(X).shape
+    (50, 2)
+    """
+
+    centred = True
+
+    def __init__(self, n_modes: int | None = None, *, max_iter: int = 1000, seed: int = 0):
+        self.n_modes = n_modes
+        self.max_iter = max_iter
+        self.seed = seed
+
+    def _learn(self, rows: Rows) -> Float[np.ndarray, "mode feature"]:
+        X = np.asarray(rows)
+        n_modes = min(X.shape) if self.n_modes is None else self.n_modes
+        check_between(1, min(X.shape), n_modes=n_modes)
+        check_counts(max_iter=self.max_iter)
+        n_modes = min(n_modes, int(np.linalg.matrix_rank(X)))
+        model = FastICA(
+            n_modes, whiten="unit-variance", max_iter=self.max_iter, random_state=self.seed
+        )
+        self.model_ = model.fit(X)
+        self.flip_ = np.where(skew(model.transform(X), axis=0) < 0, -1.0, 1.0)
+        return (model.mixing_ * self.flip_).T
+
+    def _describe(self, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row mode"]:
+        return self.model_.transform(x) * self.flip_
+
+
+class Clusters(Decomposition):
+    """One mode for each sample: the mean of the cluster it belongs to (k-means).
+
+    Parameters
+    ----------
+    n_modes
+        Number of clusters; None for as many as there are features.
+    equal_features
+        Whether all features count the same, however large they are.
+    seed
+        Of the starting points.
+
+    Notes
+    -----
+    A mode is the mean of a cluster, of unit norm. The loading of a sample is its projection on the
+    mode of its cluster; the others are 0.
+
+    References
+    ----------
+    Lloyd (1982), IEEE Transactions on Information Theory 28:129-137.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).gamma(1.0, size=(50, 6))
+    >>> int(np.count_nonzero(Clusters(n_modes=3).fit_transform(X), axis=1).max())
+    1
+    """
+
+    def __init__(self, n_modes: int | None = None, *, equal_features: bool = True, seed: int = 0):
+        self.n_modes = n_modes
+        self.equal_features = equal_features
+        self.seed = seed
+
+    def _learn(self, rows: Rows) -> Float[np.ndarray, "mode feature"]:
+        X = np.asarray(rows)
+        n_modes = X.shape[1] if self.n_modes is None else self.n_modes
+        check_between(1, len(X), n_modes=n_modes)
+        with threads_that_help(BATCH * n_modes * X.shape[1]):
+            self.model_ = KMeans(n_modes, n_init=10, random_state=self.seed).fit(X)
+        centres = self.model_.cluster_centers_
+        norm = np.linalg.norm(centres, axis=1, keepdims=True)
+        self.unit_ = centres / np.maximum(norm, TINY)
+        return self.unit_
+
+    def _describe(self, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row mode"]:
+        x = x.astype(self.unit_.dtype)
+        own = self.model_.predict(x)
+        loadings = np.zeros((len(x), len(self.unit_)), x.dtype)
+        loadings[np.arange(len(x)), own] = np.sum(x * self.unit_[own], axis=1)
+        return loadings
+
+
 class PrincipalComponents(Decomposition):
     """Modes that are orthogonal and explain most variance: a baseline that is not sparse.
 
@@ -98,3 +308,14 @@ class PrincipalComponents(Decomposition):
 
     def _describe(self, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row mode"]:
         return self.model_.transform(x)
+
+
+@contextmanager
+def _undisturbed(n_multiplications: int) -> Iterator[None]:
+    """As `threads_that_help`; NumPy's global generator, from which sklearn's Lasso draws, is kept."""
+    before = np.random.get_state()  # noqa: NPY002
+    try:
+        with threads_that_help(n_multiplications):
+            yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
