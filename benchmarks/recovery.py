@@ -59,8 +59,14 @@ METHODS: dict[str, Make] = {
     "TopKAutoencoder": lambda n, positive: dec.TopKAutoencoder(n, nonnegative=positive),
     "BatchTopKAutoencoder": lambda n, positive: dec.BatchTopKAutoencoder(n, nonnegative=positive),
     "JumpReluAutoencoder": lambda n, positive: dec.JumpReluAutoencoder(n, nonnegative=positive),
-    "ThresholdAutoencoder, repaired": lambda n, positive: dec.ThresholdAutoencoder(
-        n, nonnegative=positive, **dec.REPAIRED
+    "ThresholdAutoencoder, leaking": lambda n, positive: dec.ThresholdAutoencoder(
+        n,
+        nonnegative=positive,
+        leak=0.1,
+        n_hidden=64,
+        learning_rate=1e-3,
+        n_epochs=100,
+        decay=1.0,
     ),
     "NonNegativeFactors": lambda n, positive: dec.NonNegativeFactors(n),
     "IndependentComponents": lambda n, positive: dec.IndependentComponents(),

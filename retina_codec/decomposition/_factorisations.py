@@ -312,7 +312,7 @@ class PrincipalComponents(Decomposition):
 
 @contextmanager
 def _undisturbed(n_multiplications: int) -> Iterator[None]:
-    """As `threads_that_help`; NumPy's global generator, from which sklearn's Lasso draws, is kept."""
+    """As `threads_that_help`, and NumPy keeps its global state, from which Lasso draws."""
     before = np.random.get_state()  # noqa: NPY002
     try:
         with threads_that_help(n_multiplications):
