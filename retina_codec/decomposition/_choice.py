@@ -15,6 +15,7 @@ from ._interface import Decomposition
 from ._matching import agreement
 
 N_FOLDS = 5
+NEGLIGIBLE = 0.01
 
 
 def choose_n_modes(
@@ -41,8 +42,8 @@ def choose_n_modes(
     Returns
     -------
     number
-        The smallest whose R2 is within one standard error of the best, of those that are stable
-        (agreement of at least 0.9); the most stable where none is.
+        The smallest that explains as much as the best, of those that are stable (agreement of at
+        least 0.9): R2 within one standard error or 0.01. The most stable where none is.
     table
         One row for each number, `n_modes`: modes `alive`, held-out `r2` with its standard error
         `r2_error`, `active` modes in a sample and `agreement`, means over five fits. Each fit holds
@@ -74,7 +75,7 @@ def choose_n_modes(
     if stable.empty:
         return int(table["n_modes"][table["agreement"].idxmax()]), table
     best = stable.loc[stable["r2"].idxmax()]
-    enough = stable[stable["r2"] >= best["r2"] - best["r2_error"]]
+    enough = stable[stable["r2"] >= best["r2"] - max(best["r2_error"], NEGLIGIBLE)]
     return int(enough["n_modes"].min()), table
 
 
@@ -98,7 +99,7 @@ def _folds(contributions: Contributions, method: Decomposition, seed: int) -> li
             contributions,
             method,
             seed=seed + fold,
-            held_out=time_blocks(n_samples, held_out_every=N_FOLDS),
+            held_out=time_blocks(n_samples, held_out_every=N_FOLDS, fold=fold),
         )
         for fold in range(N_FOLDS)
     ]

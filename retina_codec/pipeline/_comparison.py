@@ -18,7 +18,7 @@ from retina_codec.decomposition import METHODS, Decomposition, decompose, decomp
 from retina_codec.export import load, save
 from retina_codec.networks import load_network, windows_for
 from retina_codec.recordings import load_recording
-from retina_codec.statistics import hoyer_sparsity, n_components, pearson
+from retina_codec.statistics import hoyer_sparsity, n_components, participation_ratio, pearson
 
 from ._run import kept_modes, write_table
 
@@ -222,6 +222,11 @@ def _of_values(suffix: str, pair, blocks) -> list[Quantity]:
         Quantity(
             f"components to 95 %{suffix}",
             *(lambda i, values=values: n_components(values[i]) for values in pair),
+            blocks,
+        ),
+        Quantity(
+            f"participation ratio{suffix}",
+            *(lambda i, values=values: participation_ratio(values[i]) for values in pair),
             blocks,
         ),
     ]
