@@ -86,6 +86,8 @@ def make_records(*, n_samples=60, n_cells=4, n_modes=3, n_channels=3, size=6, n_
             reproducibility=np.append(np.full(n_modes - 1, 0.99), 0.4),
         ),
         stability=_stability(rng, n_modes),
+        description=pd.DataFrame({"mode": range(n_modes), "features": ["0+", "1− 2+", "3+"]}),
+        layer_statistics=_layer_statistics(rng),
         correlations=_correlations(loadings, rates),
         fields=_fields(rng, n_cells, size, n_lags),
         combinations=_combinations(rng, n_cells, size, n_lags),
@@ -101,6 +103,22 @@ def _predictions(recorded, predicted, sample, network, *, r):
         scores=pd.DataFrame({"pearson_r": r}),
         network=network,
     )
+
+
+def _layer_statistics(rng):
+    rows = [
+        {"layer": layer, "statistic": statistic, "value": value}
+        for layer in ("conv0", "conv1")
+        for statistic, value in (
+            ("sparsity", rng.uniform(0.3, 0.6)),
+            ("components to 95 %", rng.integers(3, 8)),
+            ("participation ratio", rng.uniform(2, 6)),
+            ("excitation-inhibition correlation", rng.uniform(-0.2, 0.9)),
+        )
+    ]
+    table = pd.DataFrame(rows)
+    chance = 0.8 * table["value"]
+    return table.assign(chance=chance, low=0.9 * chance, high=1.1 * chance)
 
 
 def _stability(rng, n_modes):
@@ -197,6 +215,9 @@ DRAWN = {
     ),
     "plot_dictionary": lambda **where: figures.plot_dictionary(RECORDS.modes, **where),
     "plot_loadings": lambda **where: figures.plot_loadings(RECORDS.modes, **where),
+    "plot_layer_statistics": lambda **where: figures.plot_layer_statistics(
+        RECORDS.layer_statistics, **where
+    ),
     "plot_stability": lambda **where: figures.plot_stability(RECORDS.stability, **where),
     "plot_curve": lambda **where: figures.plot_curve(RECORDS.modes, **where),
     "plot_mode_cells": lambda **where: figures.plot_mode_cells(RECORDS.correlations, **where),
@@ -205,13 +226,14 @@ DRAWN = {
     "plot_effects": lambda **where: figures.plot_effects(RECORDS.effects, **where),
     "plot_effect_summary": lambda **where: figures.plot_effect_summary(RECORDS.effects, **where),
 }
-GRIDS = {"plot_fields", "plot_combinations", "plot_effects"}
+GRIDS = {"plot_fields", "plot_combinations", "plot_effects", "plot_layer_statistics"}
 UNITS = {
     "plot_stimulus": ["time (s)", "y (µm)"],
     "plot_rates": ["time (s)", "firing rate (Hz)"],
     "plot_prediction": ["time (s)", "firing rate (Hz)"],
     "plot_contributions": ["time (s)", "contribution (units of the target)"],
     "plot_loadings": ["time (s)", "loading (a.u.)"],
+    "plot_layer_statistics": ["layer", "Hoyer sparsity", "participation ratio\n(dimensions)"],
     "plot_stability": ["cosine with the matched mode"],
     "plot_curve": ["step", "training loss"],
     "plot_mode_cells": ["Pearson r"],

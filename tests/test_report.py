@@ -47,6 +47,8 @@ def analysis(records, **changes):
         "contributions": {"conv0": records.contributions, "conv1": records.contributions},
         "modes": {"conv1": records.modes},
         "stability": {"conv1": records.stability},
+        "descriptions": {"conv1": records.description},
+        "layer_statistics": records.layer_statistics,
         "correlations": {"conv1": records.correlations},
         "fields": {"sta": records.fields, "combinations:conv1": records.combinations},
         "effects": {"conv1": records.effects},
@@ -134,7 +136,7 @@ def test_has_all_sections_and_a_way_to_each(page):
 
 
 def test_every_figure_has_a_picture_a_caption_and_words_for_the_blind(page):
-    n_recording, n_prediction, n_contributions, n_modes, n_fields, n_effects = 2, 2, 3, 4, 2, 4
+    n_recording, n_prediction, n_contributions, n_modes, n_fields, n_effects = 2, 2, 4, 4, 2, 4
     expected = n_recording + n_prediction + n_contributions + n_modes + 1 + n_fields + n_effects
     assert page.tags.count("figure") == page.tags.count("img") == expected
     assert page.tags.count("figcaption") == expected

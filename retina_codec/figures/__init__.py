@@ -4,6 +4,7 @@ from ._contributions import plot_contributions, plot_gap
 from ._effects import plot_effect_summary, plot_effects
 from ._fields import plot_combinations, plot_fields
 from ._fits import plot_curve, plot_stability
+from ._layers import plot_layer_statistics
 from ._modes import plot_dictionary, plot_loadings, plot_mode_cells
 from ._predictions import plot_prediction, plot_scores
 from ._recording import plot_rates, plot_stimulus
@@ -18,6 +19,7 @@ __all__ = [
     "plot_effects",
     "plot_fields",
     "plot_gap",
+    "plot_layer_statistics",
     "plot_loadings",
     "plot_mode_cells",
     "plot_prediction",

@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
@@ -37,13 +38,22 @@ from retina_codec.networks import (
 )
 from retina_codec.recordings import load_recording
 from retina_codec.report import write_report
-from retina_codec.statistics import mode_cells
+from retina_codec.statistics import (
+    co_occurrence,
+    correlations_with,
+    describe_modes,
+    layer_statistics,
+    mode_cells,
+)
 
 from ._config import CONFIG, Config
 from ._contributions import check_fit, target_of
 from ._summary import summary_of, write_summary
 
 log = logging.getLogger(__name__)
+
+NOT_SHOWN = {"tested_pairs", "co_occurrence"}
+"""Tables that the summary counts and the page does not show."""
 
 
 def run(config: Config, out: str | PathLike, *, progress: bool = True) -> dict[str, object]:
@@ -92,7 +102,8 @@ def run(config: Config, out: str | PathLike, *, progress: bool = True) -> dict[s
     records = analysis(network, baseline, recording, layers, config, out, progress)
     summary = summary_of(config, recording, records, seconds=time.perf_counter() - started)
     write_summary(out / "summary.json", summary)
-    write_report(out / "report.html", summary=summary, recording=recording, **records)
+    shown = {name: value for name, value in records.items() if name not in NOT_SHOWN}
+    write_report(out / "report.html", summary=summary, recording=recording, **shown)
     return summary
 
 
@@ -135,10 +146,7 @@ def analysis(
         "contributions": explained,
         "modes": modes,
         "stability": {layer: record for layer, (_, record) in found.items()},
-        "correlations": {
-            layer: kept_table(out / f"mode_cells_{layer}.csv", record, predictions, config.seed)
-            for layer, record in modes.items()
-        },
+        **kept_tables(explained, modes, predictions, config.seed, out),
         "fields": kept_fields(network, recording, samples, modes, predictions, config, out),
         "effects": effects,
     }
@@ -251,20 +259,49 @@ def kept_contributions(
     return {layer: load(path) for layer, path in paths.items()}
 
 
-def kept_table(path: Path, modes: Modes, predictions: Predictions, seed: int) -> pd.DataFrame:
-    """Correlations of modes with predicted rates, and clusters of cells, as a CSV file."""
-    if path.exists():
-        return pd.read_csv(path)
-    table = mode_cells(predictions.predicted, modes, seed=seed)
-    write_table(path, table)
-    return table
+def kept_tables(
+    explained: Mapping[str, Contributions],
+    modes: Mapping[str, Modes],
+    predictions: Predictions,
+    seed: int,
+    out: Path,
+) -> dict[str, object]:
+    """Tables of layers and modes, as CSV files: by name, and all but the first by layer."""
+    rates = predictions.predicted
+    of_modes: dict[str, tuple[str, Callable[[Modes], pd.DataFrame]]] = {
+        "correlations": ("mode_cells", lambda record: mode_cells(rates, record, seed=seed)),
+        "descriptions": ("described", describe_modes),
+        "tested_pairs": (
+            "mode_cell_pairs",
+            lambda record: correlations_with(record, rates, seed=seed),
+        ),
+        "co_occurrence": ("co_occurrence", lambda record: co_occurrence(record, seed=seed)),
+    }
+    tables: dict[str, object] = {
+        "layer_statistics": kept_table(
+            out / "layer_statistics.csv", lambda: layer_statistics(explained, seed=seed)
+        )
+    }
+    for name, (file, make) in of_modes.items():
+        tables[name] = {
+            layer: kept_table(out / f"{file}_{layer}.csv", partial(make, record))
+            for layer, record in modes.items()
+        }
+    return tables
+
+
+def kept_table(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """Return the table that lies at `path`, or make it and put it there as CSV."""
+    if not path.exists():
+        write_table(path, make())
+    return pd.read_csv(path)
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a table as CSV, whole or not at all."""
-    partial = path.with_suffix(".partial")
-    table.to_csv(partial, index=False)
-    partial.replace(path)
+    unfinished = path.with_suffix(".partial")
+    table.to_csv(unfinished, index=False)
+    unfinished.replace(path)
 
 
 def kept_fields(

@@ -18,6 +18,7 @@ from retina_codec.statistics import pearson
 
 from ._config import Config
 
+CALLED = 0.05
 PACKAGES = ("retina_codec", "torch", "numpy", "scipy", "scikit-learn", "xarray", "pynwb")
 
 
@@ -89,6 +90,7 @@ def layer_summary(layer: str, recording: Recording, records: Mapping[str, Any]) 
         "modes that come back": int((~modes.is_unstable).sum()),
         "agreement with fits of other seeds": agreement_with(records, layer, "other seed"),
         "agreement with fits to resampled time": agreement_with(records, layer, "resampled"),
+        **pair_summary(records, layer),
         "clusters of cells": int(clusters.nunique()),
         **effect_summary(records["effects"][layer], records["correlations"][layer]),
     }
@@ -96,6 +98,18 @@ def layer_summary(layer: str, recording: Recording, records: Mapping[str, Any]) 
         score = adjusted_rand_score(recording.cells["cell_type"], clusters)
         numbers["agreement of clusters with true cell types (adjusted Rand)"] = rounded(score)
     return numbers
+
+
+def pair_summary(records: Mapping[str, Any], layer: str) -> dict[str, int]:
+    """Count the pairs that go together beyond chance."""
+    cells, modes = records["tested_pairs"][layer], records["co_occurrence"][layer]
+    often = modes["ratio"] > 1
+    return {
+        "pairs of mode and cell": len(cells),
+        "of these correlated beyond chance": int((cells["q"] < CALLED).sum()),
+        "pairs of modes": len(modes),
+        "of these together more often than by chance": int(((modes["q"] < CALLED) & often).sum()),
+    }
 
 
 def agreement_with(records: Mapping[str, Any], layer: str, kind: str) -> float | None:

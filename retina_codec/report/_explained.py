@@ -11,6 +11,7 @@ from retina_codec.figures import (
     plot_curve,
     plot_dictionary,
     plot_gap,
+    plot_layer_statistics,
     plot_loadings,
     plot_mode_cells,
     plot_stability,
@@ -23,8 +24,10 @@ from ._spans import contribution_span, mode_span, span_words
 MOST_MODES = 40
 
 
-def contribution_section(contributions: Mapping[str, Contributions]) -> Section:
-    """Contributions over time for each layer, and what they miss."""
+def contribution_section(
+    contributions: Mapping[str, Contributions], layer_statistics: pd.DataFrame
+) -> Section:
+    """Contributions over time for each layer, what they miss, and how sparse they are."""
     lead = (
         "The contribution of a feature is the share of the target's change, from the baseline to "
         "the stimulus, that went through one channel: promoting (+) or suppressing (−) it, summed "
@@ -36,6 +39,7 @@ def contribution_section(contributions: Mapping[str, Contributions]) -> Section:
     ]
     if contributions:
         layers.append(Part(title="Completeness gap", pictures=(_gap_picture(contributions),)))
+        layers.append(Part(title="Layers", pictures=(_layers_picture(layer_statistics),)))
     return Section(name="contributions", title="Contributions", lead=lead, parts=tuple(layers))
 
 
@@ -43,13 +47,16 @@ def mode_section(
     modes: Mapping[str, Modes],
     contributions: Mapping[str, Contributions],
     stability: Mapping[str, Stability],
+    descriptions: Mapping[str, pd.DataFrame],
 ) -> Section:
     """Show the modes of each layer, when they are active, and whether they come back."""
     lead = (
         "A mode is a sparse motif of features that occur together; its loading says how much of it "
         "there is in a sample. Modes are shown if they are ever active. A question mark says that "
         "the mode is unstable: when the fit was repeated with other seeds and on resampled blocks "
-        f"of time, the mean cosine with the matched modes was below {REPRODUCES}."
+        f"of time, the mean cosine with the matched modes was below {REPRODUCES}. The table names "
+        "the features that carry half of the weight of each mode; firing counts the samples in "
+        "which it is active, and duration is the median time in s that it stays active."
     )
     parts = tuple(
         Part(
@@ -59,6 +66,7 @@ def mode_section(
                 _loadings_picture(layer, record, contributions.get(layer)),
                 *_fit_pictures(layer, record, stability.get(layer)),
             ),
+            tables={"Modes": descriptions[layer]} if layer in descriptions else {},
         )
         for layer, record in modes.items()
     )
@@ -104,6 +112,21 @@ def _gap_picture(contributions: Mapping[str, Contributions]) -> Picture:
             "which the target did not change are left out."
         ),
         alt=f"Spread of the relative completeness gap of {len(contributions)} layers.",
+    )
+
+
+def _layers_picture(table: pd.DataFrame) -> Picture:
+    n_layers, n_statistics = table["layer"].nunique(), table["statistic"].nunique()
+    return picture(
+        lambda figure: plot_layer_statistics(table, figure=figure),
+        size=(7.2, 0.4 + 1.9 * -(-n_statistics // 3)),
+        caption=(
+            f"Sparsity, dimensionality and balance of the contributions in n = {n_layers} layers "
+            "(blue), beside chance (grey, 95 % of the draws): for sparsity, Gaussian numbers with "
+            "the mean, spread and sign of each feature; for the others, each feature shuffled over "
+            "samples."
+        ),
+        alt=f"Small plots of {n_statistics} statistics over {n_layers} layers.",
     )
 
 

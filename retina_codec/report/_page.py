@@ -38,6 +38,8 @@ def write_report(
     contributions: Mapping[str, Contributions],
     modes: Mapping[str, Modes],
     stability: Mapping[str, Stability],
+    descriptions: Mapping[str, pd.DataFrame],
+    layer_statistics: pd.DataFrame,
     correlations: Mapping[str, pd.DataFrame],
     fields: Mapping[str, Fields],
     effects: Mapping[str, Effects],
@@ -57,9 +59,11 @@ def write_report(
         What was measured, and what the network says.
     baseline
         Predictions of a simpler model; None if there is none.
-    contributions, modes, stability, correlations, effects
-        One for each layer; stability only where fits were repeated. Correlations have the columns
-        "cell", "cluster", "mode 0", ...
+    contributions, modes, stability, descriptions, correlations, effects
+        One for each layer; stability only where fits were repeated. Descriptions have one row for
+        each mode; correlations have the columns "cell", "cluster", "mode 0", ...
+    layer_statistics
+        One row for each layer and statistic; see `figures.plot_layer_statistics`.
     fields
         "sta" and "mean" (one for each cell), and "combinations:<layer>"; all separated into
         space and time.
@@ -74,8 +78,8 @@ def write_report(
         sections = [
             recording_section(recording),
             prediction_section(predictions, baseline),
-            contribution_section(contributions),
-            mode_section(modes, contributions, stability),
+            contribution_section(contributions, layer_statistics),
+            mode_section(modes, contributions, stability, descriptions),
             correlation_section(correlations),
             field_section(fields),
             effect_section(effects),
