@@ -1,8 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from retina_codec.datatypes import RECORDS, Contributions, Effects, Fields, Recording, Stimulus
+from retina_codec.datatypes import (
+    RECORDS,
+    Contributions,
+    Effects,
+    Fields,
+    Modes,
+    Recording,
+    Stability,
+    Stimulus,
+)
 
 
 def movie(n_frames=30, **changes):
@@ -125,8 +136,30 @@ def test_lag_times_are_before_the_response():
     np.testing.assert_allclose(fields.lag_s, [-0.04, -0.03, -0.02, -0.01])
 
 
+@pytest.fixture
+def modes():
+    return Modes(
+        dictionary=np.array([[0.3, 0.04], [0.0, 0.0]]),
+        loadings=np.array([[1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0]]),
+        sample=np.arange(4),
+        held_out=np.zeros(4, dtype=bool),
+        channel=np.arange(2),
+        sign=np.ones(2, dtype=int),
+        offset=np.zeros(2),
+        firing=np.array([2, 0]),
+        r2=1.0,
+        r2_train=1.0,
+        scale=1.0,
+        n_dead=0,
+        layer="conv1",
+        target="",
+        method="",
+        seed=0,
+    )
+
+
 def test_all_records_are_listed():
-    assert len(RECORDS) == 7
+    assert len(RECORDS) == 8
 
 
 def test_relative_gap_is_a_share_of_the_change():
@@ -143,3 +176,23 @@ def test_relative_change_is_that_of_the_mean():
         layer="relu1",
     )
     np.testing.assert_allclose(record.relative_change, [[-0.25, np.nan]])
+
+
+def test_relative_dictionary_has_small_features_count(modes):
+    np.testing.assert_array_equal(modes.relative_dictionary, modes.dictionary)
+    scaled = replace(modes, feature_scale=np.array([1.0, 0.1]))
+    np.testing.assert_allclose(scaled.relative_dictionary, [[3 / 5, 4 / 5], [0, 0]])
+
+
+def test_modes_are_unstable_below_the_limit_and_active_per_sample(modes):
+    assert not modes.is_unstable.any()
+    marked = replace(modes, reproducibility=np.array([0.89, 0.9]))
+    assert marked.is_unstable.tolist() == [True, False]
+    assert modes.active_per_sample == 0.5
+
+
+def test_reproducibility_is_the_mean_over_fits():
+    fits = pd.DataFrame({"kind": ["other seed", "resampled"]})
+    cosine = np.array([[1.0, 0.2], [0.8, 0.4]])
+    found = Stability(cosine=cosine, fits=fits, layer="conv1", method="SparseModes")
+    np.testing.assert_allclose(found.reproducibility, [0.9, 0.3])

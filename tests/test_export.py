@@ -19,6 +19,7 @@ from retina_codec.datatypes import (
     Modes,
     Predictions,
     Recording,
+    Stability,
     Stimulus,
 )
 
@@ -93,6 +94,18 @@ def _modes(random, sample=None):
         method="ThresholdAutoencoder",
         seed=3,
         settings={"n_modes": 2},
+        feature_scale=random.random(3),
+        curve=random.random(5),
+        reproducibility=random.random(2),
+    )
+
+
+def _stability(random):
+    return Stability(
+        cosine=random.random((3, 2)),
+        fits=pd.DataFrame({"kind": ["other seed", "other seed", "resampled"], "seed": [1, 2, 0]}),
+        layer="sequential.0",
+        method="SparseModes",
     )
 
 
@@ -123,6 +136,7 @@ EXAMPLES = {
     "Predictions": _predictions,
     "Contributions": _contributions,
     "Modes": _modes,
+    "Stability": _stability,
     "Fields": _fields,
     "Effects": _effects,
 }

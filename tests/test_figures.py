@@ -550,3 +550,13 @@ def test_stability_rows_are_fits_and_columns_modes():
 def test_curve_needs_a_curve():
     with pytest.raises(ValueError, match="SparseModes has no training curve"):
         figures.plot_curve(replace(RECORDS.modes, curve=None))
+
+
+def test_dictionary_is_relative_to_the_size_of_features():
+    scale = np.geomspace(1, 100, RECORDS.modes.dictionary.shape[1])
+    record = replace(RECORDS.modes, feature_scale=scale)
+    ax = figures.plot_dictionary(record, ax=Figure().subplots())
+    order = np.lexsort((record.channel, record.sign))
+    np.testing.assert_allclose(image(ax), record.relative_dictionary[:, order])
+    np.testing.assert_allclose(np.linalg.norm(image(ax), axis=1), 1)
+    assert "weight relative to the feature's size" in labels(ax.figure)

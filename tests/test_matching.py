@@ -76,6 +76,23 @@ def test_match_modes_takes_records_of_unequal_size(planted):
     assert match_modes(np.zeros((1, 10)), many)[1] == 0
 
 
+def test_modes_are_matched_in_the_units_in_which_the_first_was_learned(modes):
+    large, small = np.eye(10)[0], np.eye(10)[1:3]
+    a = replace(
+        modes,
+        dictionary=large + 0.01 * small,
+        loadings=modes.loadings[:, :2],
+        firing=modes.firing[:2],
+        feature_scale=np.array([1.0] + [0.01] * 9),
+    )
+    b = replace(a, dictionary=a.dictionary[::-1])
+    assert match_modes(a, b)[0].tolist() == [[0, 1], [1, 0]]
+    np.testing.assert_allclose(match_modes(a, b)[1], 1)
+    cosine = a.relative_dictionary @ a.relative_dictionary.T
+    assert cosine[0, 1] == pytest.approx(0.5)
+    assert match_modes(replace(a, feature_scale=None), b)[1].min() > 0.999
+
+
 def test_match_modes_needs_the_same_features(as_user):
     with pytest.raises(ValueError, match="same features, got 3 and 4"):
         match_modes(np.eye(3), np.eye(4))

@@ -225,6 +225,9 @@ class Modes(Record):
         In how many samples each mode is active.
     scale, offset
         Number that all contributions were divided by; value of each feature when no mode is active.
+    feature_scale
+        Size of each feature that the method divided by, so that small features counted like large
+        ones; None where features counted as they are.
     n_dead
         Modes that are never active, or that the method removed.
     curve
@@ -253,10 +256,22 @@ class Modes(Record):
     method: str
     seed: int
     settings: dict[str, Any] = field(default_factory=dict)
+    feature_scale: Float[Any, " feature"] | None = field(
+        default=None, metadata={"long_name": "size of the feature"}
+    )
     curve: Float[Any, " step"] | None = field(default=None, metadata={"long_name": "training loss"})
     reproducibility: Float[Any, " mode"] | None = field(
         default=None, metadata={"long_name": "reproducibility"}
     )
+
+    @property
+    def relative_dictionary(self) -> Float[np.ndarray, "mode feature"]:
+        """Modes as the method saw them: weights relative to the size of the feature, unit norm."""
+        if self.feature_scale is None:
+            return np.asarray(self.dictionary)
+        relative = np.asarray(self.dictionary) / np.asarray(self.feature_scale)
+        norm = np.linalg.norm(relative, axis=1, keepdims=True)
+        return relative / np.where(norm > 0, norm, 1)
 
     @property
     def active_per_sample(self) -> float:

@@ -117,6 +117,7 @@ def modes_of_some(
         method=type(fitted).__name__,
         seed=seed,
         settings=fitted.get_params(),
+        feature_scale=fitted.scale_ if fitted.equal_features else None,
         curve=None if curve is None else np.asarray(curve, dtype=float),
     )
 

@@ -15,7 +15,8 @@ def match_modes(
     Parameters
     ----------
     a, b
-        Modes, or dictionaries with one row for each mode.
+        Modes, or dictionaries with one row for each mode. Both are compared in the units in which
+        `a` was learned, so that small features count if they did there.
 
     Returns
     -------
@@ -39,7 +40,9 @@ def match_modes(
     >>> match_modes(np.array([[0.0, 2.0], [1.0, 0.0]]), np.eye(2))[0].tolist()
     [[0, 1], [1, 0]]
     """
-    first, second = (_unit_rows(x.dictionary if isinstance(x, Modes) else x) for x in (a, b))
+    scale = a.feature_scale if isinstance(a, Modes) else None
+    dictionaries = (np.asarray(x.dictionary if isinstance(x, Modes) else x) for x in (a, b))
+    first, second = (_unit_rows(x if scale is None else x / scale) for x in dictionaries)
     if first.shape[1] != second.shape[1]:
         msg = (
             f"Modes must have the same features, got {first.shape[1]} and {second.shape[1]}. "

@@ -20,11 +20,13 @@ from ._style import axes_or_new, fitting_scale, height_of, plain, signed_scale
 
 UPRIGHT_ABOVE = 20
 UNSTABLE = "?"
+RELATIVE = "weight relative to the feature's size"
 
 
 def plot_dictionary(modes: Modes, *, most: int = 40, ax: Axes | None = None) -> Axes:
     """Draw the weight of each feature in each mode that is ever active.
 
+    Weights are relative to the size of the feature where the method had features count the same.
     Modes that repeated fits did not find again have a question mark.
 
     Parameters
@@ -39,9 +41,9 @@ def plot_dictionary(modes: Modes, *, most: int = 40, ax: Axes | None = None) -> 
     shown = _shown_modes(modes, most)
     order = feature_order(np.asarray(modes.channel), np.asarray(modes.sign))
     channel, sign = np.asarray(modes.channel)[order], np.asarray(modes.sign)[order]
-    weights = np.asarray(modes.dictionary)[np.ix_(shown, order)]
+    weights = modes.relative_dictionary[np.ix_(shown, order)]
     ax = axes_or_new(ax, (6.0, height_of(len(shown))))
-    label = modes.label("dictionary")
+    label = RELATIVE if modes.feature_scale is not None else modes.label("dictionary")
     draw_heat_map(ax, weights, scale=fitting_scale(weights), bar_label=label)
     rotation = 90.0 if len(order) > UPRIGHT_ABOVE else 0.0
     name_ticks(ax.xaxis, feature_names(channel, sign), rotation=rotation)

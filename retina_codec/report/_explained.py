@@ -132,12 +132,13 @@ def _layers_picture(table: pd.DataFrame) -> Picture:
 
 def _dictionary_picture(layer: str, record: Modes) -> Picture:
     n_modes, n_features = record.dictionary.shape
+    relative = ", relative to its usual size" if record.feature_scale is not None else ""
     return picture(
         lambda figure: plot_dictionary(record, most=MOST_MODES, ax=figure.subplots()),
         size=(6.8, _height(record)),
         caption=(
             f"Dictionary of layer {layer} ({record.method}, seed {record.seed}): weight in a.u. of "
-            f"each of n = {n_features} features in each mode. {n_modes} of "
+            f"each of n = {n_features} features in each mode{relative}. {n_modes} of "
             f"{n_modes + record.n_dead} modes are alive; R² is {shown(round(record.r2, 2))} on "
             f"{int(np.asarray(record.held_out).sum())} samples held out and "
             f"{shown(round(record.r2_train, 2))} on those fitted."

@@ -192,7 +192,8 @@ def layer_statistics(
     The statistics are
 
     sparsity
-        Median over samples of `hoyer_sparsity`; control `resampled_features`.
+        Median over samples of `hoyer_sparsity`; control `resampled_features`, of samples divided by
+        their norm, which sparsity does not depend on.
     components to 90 %, components to 95 %, participation ratio
         See `n_components`, `participation_ratio`; control `shuffled_features`.
     excitation-inhibition correlation
@@ -237,7 +238,7 @@ def _statistics_of(record: Contributions, n_controls: int, rng: np.random.Genera
     values = _some_samples(record, rng)
     used = values[:, values.any(axis=0)]
     cases: list[tuple[str, Callable, Callable, np.ndarray]] = [
-        ("sparsity", _median_sparsity, resampled_features, used),
+        ("sparsity", _median_sparsity, resampled_features, _unit_samples(used)),
         ("components to 90 %", lambda x: n_components(x, 0.9), shuffled_features, used),
         ("components to 95 %", n_components, shuffled_features, used),
         ("participation ratio", participation_ratio, shuffled_features, used),
@@ -261,6 +262,11 @@ def _some_samples(record: Contributions, rng) -> Float[np.ndarray, "sample featu
     if len(values) <= MOST_SAMPLES:
         return values
     return values[np.sort(rng.choice(len(values), MOST_SAMPLES, replace=False))]
+
+
+def _unit_samples(values) -> Float[np.ndarray, "sample feature"]:
+    norm = np.linalg.norm(values, axis=1, keepdims=True)
+    return values / np.where(norm > 0, norm, 1)
 
 
 def _median_sparsity(values) -> float:

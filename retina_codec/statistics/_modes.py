@@ -26,12 +26,12 @@ def describe_modes(modes: Modes, *, least_firing: int = LEAST_FIRING) -> pd.Data
 
     Returns
     -------
-    One row for each mode: `features`, the fewest that carry half of its weight (at most six are
-    named), as channel and sign: "3+" promotes, "3−" suppresses, and for features without a sign
-    (0) that of the weight; `sparsity` of the weights (Hoyer); `energy`, its share of that of all
-    modes; `firing`, the samples in which it is active, and their `share`; `episodes` without a gap
-    and their median `duration`, in units of `sample` (seconds, or samples where these are
-    numbered); `reproducibility`, if known; `rare`.
+    One row for each mode: `features`, the fewest that carry half of its weight relative to their
+    size (at most six are named), as channel and sign: "3+" promotes, "3−" suppresses, and for
+    features without a sign (0) that of the weight; `sparsity` of these weights (Hoyer); `energy`,
+    its share of that of all modes; `firing`, the samples in which it is active, and their `share`;
+    `episodes` without a gap and their median `duration`, in units of `sample` (seconds, or samples
+    where these are numbered); `reproducibility`, if known; `rare`.
 
     Examples
     --------
@@ -45,11 +45,11 @@ def describe_modes(modes: Modes, *, least_firing: int = LEAST_FIRING) -> pd.Data
     firing = np.asarray(modes.firing)
     sample = np.asarray(modes.sample, dtype=float)
     episodes = [_durations(active, sample) for active in (loadings != 0).T]
-    n_features = dictionary.shape[1]
+    relative, n_features = modes.relative_dictionary, dictionary.shape[1]
     table = {
         "mode": np.arange(len(dictionary)),
-        "features": [_strongest(row, modes) for row in dictionary],
-        "sparsity": hoyer_sparsity(dictionary) if n_features > 1 else np.nan,
+        "features": [_strongest(row, modes) for row in relative],
+        "sparsity": hoyer_sparsity(relative) if n_features > 1 else np.nan,
         "energy": energy / max(energy.sum(), np.finfo(float).tiny),
         "firing": firing,
         "share": firing / len(loadings),
