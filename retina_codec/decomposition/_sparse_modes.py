@@ -49,8 +49,8 @@ class SparseModes(Streaming):
         but copies, sums of modes and fits to noise are removed.
     smallest_loading
         Smallest loading that is worth having, as a share of the root mean square length of a
-        sample. Where there is noise, loadings must also exceed 3 times its level, which is
-        estimated.
+        sample. Where there is noise, loadings must also exceed 3 times its level: the lowest of the
+        estimates that are made while modes are removed, as what they explained is no noise.
     nonnegative
         Whether modes have only positive weights; then X must not be negative. Take it for features
         split by sign, where a mode is a set of channels that promote or suppress; set it to False
@@ -182,7 +182,8 @@ class _Turns:
         self.nonnegative, self.length, self.memory = nonnegative, length, memory
         self.generator = torch.Generator().manual_seed(seed)
         self.dictionary: Float[Tensor, "mode feature"] | None = None
-        self.threshold, self.n_done, self.n_calm, self.curve = 0.0, 0, 0, []
+        self.threshold, self.noise, self.n_done, self.n_calm = 0.0, math.inf, 0, 0
+        self.curve = []
 
     def some_of(self, rows: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row feature"]:
         """Draw the rows of a pass."""
@@ -206,8 +207,8 @@ class _Turns:
         if progress < REVIVAL_ENDS:
             self._revive(x, loadings)
         elif progress >= 1:
-            noise = noise_level(x, loadings, self.dictionary)
-            self.threshold = max(self.smallest, NOISES * noise)
+            self.noise = min(self.noise, noise_level(x, loadings, self.dictionary))
+            self.threshold = max(self.smallest, NOISES * self.noise)
             if self.n_done > self.n_passes + SETTLING and self.n_done % CHECK_EVERY == 0:
                 self._remove(x)
 
