@@ -286,6 +286,40 @@ def test_bad_samples_are_named(as_user, small, name):
 
 
 @every_method
+def test_features_that_do_not_vary_do_no_harm(small, name):
+    X = small.copy()
+    X[:, 3], X[:, 4] = 0.0, 2.0
+    method = quick(name).fit(X)
+    loadings = method.transform(X)
+    assert np.isfinite(loadings).all() and np.isfinite(method.components_).all()
+    rebuilt = method.inverse_transform(loadings)
+    assert np.isfinite(rebuilt).all()
+    if name != "ThresholdAutoencoder":  # its signed modes begin with random weights
+        np.testing.assert_allclose(rebuilt[:, 3], 0, atol=1e-6)
+
+
+@every_method
+def test_fewer_samples_than_modes_give_finite_modes_or_a_message(small, name):
+    X, method = small[:4], quick(name)
+    if name in {"PrincipalComponents", "IndependentComponents", "Clusters"}:
+        with pytest.raises(ValueError, match="'n_modes' must be between 1 and 4, got 6"):
+            method.fit(X)
+    elif name == "ThresholdAutoencoder":
+        with pytest.raises(ValueError, match="10 blocks need at least 10 samples, got 4"):
+            method.fit(X)
+    else:
+        loadings = method.fit_transform(X)
+        assert loadings.shape == (4, 6 - method.n_removed_)
+        assert np.isfinite(method.components_).all() and np.isfinite(loadings).all()
+
+
+@every_method
+def test_samples_that_are_all_0_cannot_be_decomposed(name):
+    with pytest.raises(ValueError, match="All 12 samples are 0; there is nothing to decompose"):
+        quick(name).fit(np.zeros((12, 3)))
+
+
+@every_method
 def test_bad_numbers_of_modes_are_named(small, name):
     with pytest.raises(ValueError, match="'n_modes' must be a whole number of at least 1, got 0"):
         METHODS[name](n_modes=0).fit(small)
@@ -304,15 +338,27 @@ def test_bad_parameters_are_named(small, method, message):
         method.fit(small)
 
 
-@pytest.mark.parametrize("method", [NonNegativeFactors(), SparseModes()])
-def test_negative_numbers_need_a_signed_method(small, method):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SparseModes",
+        "SparseAutoencoder",
+        "TopKAutoencoder",
+        "BatchTopKAutoencoder",
+        "JumpReluAutoencoder",
+        "SparseDictionary",
+        "NonNegativeFactors",
+    ],
+)
+def test_negative_numbers_need_a_signed_method(small, name):
     with pytest.raises(ValueError, match="split signs, or use .*nonnegative=False"):
-        method.fit(-small)
-
-
-def test_equal_samples_cannot_be_decomposed():
-    with pytest.raises(ValueError, match="nothing to decompose"):
-        SparseModes().fit(np.zeros((10, 3)))
+        quick(name).fit(-small)
+    method = quick(name).fit(small)
+    with pytest.raises(ValueError, match="must not be negative, but its minimum is -"):
+        method.transform(-small)
+    if name != "NonNegativeFactors":
+        signed = quick(name).set_params(nonnegative=False).fit(-small)
+        assert np.isfinite(signed.transform(-small)).all()
 
 
 def test_non_negative_factors_have_unit_norm(small):
