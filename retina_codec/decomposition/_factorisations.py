@@ -1,20 +1,25 @@
 """Decompositions that scikit-learn does."""
 
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from scipy.stats import skew
 from sklearn.cluster import KMeans
 from sklearn.decomposition import NMF, PCA, FastICA, MiniBatchDictionaryLearning
+from sklearn.exceptions import ConvergenceWarning
 
 from ._checks import UNLIMITED, check_between, check_counts, check_no_negative, threads_that_help
 from ._interface import Decomposition, Streaming
 from ._rows import Rows
 
 BATCH = 512
+STEPS_OF_A_POOL = 25
+FLAT = 1e-6
 TINY = 1e-12
 
 
@@ -58,19 +63,22 @@ class NonNegativeFactors(Decomposition):
         n_modes = X.shape[1] if self.n_modes is None else self.n_modes
         check_counts(max_iter=self.max_iter)
         model = NMF(n_modes, max_iter=self.max_iter, random_state=self.seed)
-        with threads_that_help(BATCH * n_modes * X.shape[1]):
+        with _undisturbed(BATCH * n_modes * X.shape[1]):
             self.model_ = model.fit(X)
+        _warn_unless_converged(self)
         return self.model_.components_
 
     def _describe(self, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row mode"]:
         check_no_negative(x, "SparseModes(nonnegative=False)")
         x = x.astype(self.model_.components_.dtype)
-        with threads_that_help(BATCH * self.components_.size):
+        with _undisturbed(BATCH * self.components_.size):
             return self.model_.transform(x)
 
 
 class SparseDictionary(Streaming):
     """Sparse modes by scikit-learn's dictionary learning, which needs the right penalty.
+
+    It learns from samples in memory or, block by block, from those in a store.
 
     Parameters
     ----------
@@ -84,9 +92,9 @@ class SparseDictionary(Streaming):
     equal_features
         Whether all features count the same, however large they are.
     n_passes
-        Through the samples, in batches of 512.
+        As many batches of 512 samples are drawn as make up so many passes.
     seed
-        Of the starting point and the order of the samples.
+        Of the batches.
 
     Notes
     -----
@@ -122,46 +130,54 @@ class SparseDictionary(Streaming):
         self.seed = seed
 
     def _learn(self, rows: Rows) -> Float[np.ndarray, "mode feature"]:
-        X = np.asarray(rows)
-        self._begin(X)
-        with _undisturbed(BATCH * self.model_.n_components * X.shape[1]):
-            self.model_.fit(X / self.length_)
+        self._begin(rows)
+        generator = torch.Generator().manual_seed(self.seed)
+        pools, size = rows.pools(generator), min(BATCH, len(rows))
+        for i in range(self.n_passes * math.ceil(len(rows) / size)):
+            if i % STEPS_OF_A_POOL == 0:
+                pool = next(pools)
+            self._step(pool[torch.randint(len(pool), (size,), generator=generator).numpy()])
         return self.model_.components_
 
     def _learn_more(self, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "mode feature"]:
         if not hasattr(self, "model_"):
-            self._begin(x)
+            self._begin(Rows(x))
         self._check_sign(x)
-        with _undisturbed(BATCH * self.model_.n_components * x.shape[1]):
-            for batch in np.array_split(x / self.length_, math.ceil(len(x) / BATCH)):
-                self.model_.partial_fit(batch)
+        for batch in np.array_split(x, math.ceil(len(x) / BATCH)):
+            self._step(batch)
         return self.model_.components_
 
     def _describe(self, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row mode"]:
         self._check_sign(x)
-        x = (x / self.length_).astype(self.model_.components_.dtype)
         with _undisturbed(BATCH * self.components_.size):
-            return self.model_.transform(x) * self.length_
+            return self.model_.transform(self._scaled(x)) * self.length_
 
-    def _begin(self, X: Float[np.ndarray, "sample feature"]) -> None:
+    def _begin(self, rows: Rows) -> None:
         check_counts(n_passes=self.n_passes)
         check_between(0, UNLIMITED, sparsity=self.sparsity)
-        self._check_sign(X)
-        self.length_ = math.sqrt(np.square(X, dtype=float).sum() / len(X)) or 1.0
+        square = 0.0
+        for block in rows:
+            self._check_sign(block)
+            square += np.square(block, dtype=float).sum()
+        self.length_ = math.sqrt(square / len(rows))
         self.model_ = MiniBatchDictionaryLearning(
-            X.shape[1] if self.n_modes is None else self.n_modes,
+            rows.shape[1] if self.n_modes is None else self.n_modes,
             alpha=self.sparsity,
             transform_alpha=self.sparsity,
-            max_iter=self.n_passes,
-            batch_size=BATCH,
-            tol=0.0,
-            max_no_improvement=None,
             fit_algorithm="cd",
             transform_algorithm="lasso_cd",
             positive_code=True,
             positive_dict=self.nonnegative,
             random_state=self.seed,
         )
+
+    def _step(self, batch: Float[np.ndarray, "row feature"]) -> None:
+        with _undisturbed(BATCH * self.model_.n_components * batch.shape[1]):
+            self.model_.partial_fit(self._scaled(batch))
+
+    def _scaled(self, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row feature"]:
+        """In double precision, in which the Lasso takes a third of the time."""
+        return x.astype(float) / self.length_
 
     def _check_sign(self, x: Float[np.ndarray, "row feature"]) -> None:
         if self.nonnegative:
@@ -182,8 +198,9 @@ class IndependentComponents(Decomposition):
 
     Notes
     -----
-    X = loadings @ components_ + mean of X (FastICA). The sign of a mode is the one for which its
-    loadings have the longer tail above their mean.
+    X = loadings @ components_ + mean of X (FastICA on the whitened principal components). There are
+    no more modes than directions in which samples differ. The sign of a mode is the one for which
+    its loadings have the longer tail above their mean.
 
     References
     ----------
@@ -204,20 +221,30 @@ class IndependentComponents(Decomposition):
         self.seed = seed
 
     def _learn(self, rows: Rows) -> Float[np.ndarray, "mode feature"]:
-        X = np.asarray(rows)
+        X = _samples_that_differ(rows)
         n_modes = min(X.shape) if self.n_modes is None else self.n_modes
-        check_between(1, min(X.shape), n_modes=n_modes)
+        _check_number(n_modes, min(X.shape), X)
         check_counts(max_iter=self.max_iter)
-        n_modes = min(n_modes, int(np.linalg.matrix_rank(X)))
-        model = FastICA(
-            n_modes, whiten="unit-variance", max_iter=self.max_iter, random_state=self.seed
-        )
-        self.model_ = model.fit(X)
-        self.flip_ = np.where(skew(model.transform(X), axis=0) < 0, -1.0, 1.0)
-        return (model.mixing_ * self.flip_).T
+        with _undisturbed(X.size * n_modes):
+            whitened, axes = self._whitened(X, n_modes)
+            model = FastICA(whiten=False, max_iter=self.max_iter, random_state=self.seed)
+            self.model_ = model.fit(whitened)
+        _warn_unless_converged(self)
+        self.n_removed_ = n_modes - len(axes)
+        turn = self.model_.components_
+        turn = turn * np.where(skew(whitened @ turn.T) < 0, -1, 1)[:, None]
+        self.unmixing_ = np.linalg.pinv(axes) @ turn.T
+        return turn @ axes
 
     def _describe(self, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row mode"]:
-        return self.model_.transform(x) * self.flip_
+        return x.astype(self.unmixing_.dtype) @ self.unmixing_
+
+    def _whitened(self, X, n_modes):
+        """Return samples in uncorrelated units of variance 1, and what each unit is in X."""
+        u, singular, axes = np.linalg.svd(X.astype(float), full_matrices=False)
+        n_modes = min(n_modes, int((singular > FLAT * singular[0]).sum()))
+        spread = singular[:n_modes, None] / math.sqrt(len(X))
+        return u[:, :n_modes] * math.sqrt(len(X)), spread * axes[:n_modes]
 
 
 class Clusters(Decomposition):
@@ -256,8 +283,8 @@ class Clusters(Decomposition):
     def _learn(self, rows: Rows) -> Float[np.ndarray, "mode feature"]:
         X = np.asarray(rows)
         n_modes = X.shape[1] if self.n_modes is None else self.n_modes
-        check_between(1, len(X), n_modes=n_modes)
-        with threads_that_help(BATCH * n_modes * X.shape[1]):
+        _check_number(n_modes, len(X), X)
+        with _undisturbed(BATCH * n_modes * X.shape[1]):
             self.model_ = KMeans(n_modes, n_init=10, random_state=self.seed).fit(X)
         centres = self.model_.cluster_centers_
         norm = np.linalg.norm(centres, axis=1, keepdims=True)
@@ -301,21 +328,50 @@ class PrincipalComponents(Decomposition):
         self.seed = seed
 
     def _learn(self, rows: Rows) -> Float[np.ndarray, "mode feature"]:
-        n_modes = min(rows.shape) if self.n_modes is None else self.n_modes
-        check_between(1, min(rows.shape), n_modes=n_modes)
-        self.model_ = PCA(n_modes, random_state=self.seed).fit(np.asarray(rows))
+        X = _samples_that_differ(rows)
+        n_modes = min(X.shape) if self.n_modes is None else self.n_modes
+        _check_number(n_modes, min(X.shape), X)
+        with _undisturbed(X.size * n_modes):
+            self.model_ = PCA(n_modes, random_state=self.seed).fit(X)
         return self.model_.components_
 
     def _describe(self, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "row mode"]:
         return self.model_.transform(x)
 
 
+def _samples_that_differ(rows: Rows) -> Float[np.ndarray, "sample feature"]:
+    X = np.asarray(rows)
+    if not np.ptp(X, axis=0).any():
+        msg = f"All {len(X)} samples are the same; there is nothing to decompose."
+        raise ValueError(msg)
+    return X
+
+
+def _check_number(n_modes: int, most: int, X: Float[np.ndarray, "sample feature"]) -> None:
+    if not 1 <= n_modes <= most:
+        msg = (
+            f"'n_modes' must be between 1 and {most}, got {n_modes}: there are {len(X)} samples "
+            f"with {X.shape[1]} features. Ask for fewer modes."
+        )
+        raise ValueError(msg)
+
+
+def _warn_unless_converged(method: NonNegativeFactors | IndependentComponents) -> None:
+    if method.model_.n_iter_ >= method.max_iter:
+        msg = (
+            f"{type(method).__name__} was still changing after {method.max_iter} iterations. "
+            "Give a larger 'max_iter' or fewer modes."
+        )
+        warnings.warn(msg, stacklevel=4)
+
+
 @contextmanager
 def _undisturbed(n_multiplications: int) -> Iterator[None]:
-    """As `threads_that_help`, and NumPy keeps its global state, from which Lasso draws."""
+    """As `threads_that_help`; scikit-learn does not talk, nor change NumPy's global state."""
     before = np.random.get_state()  # noqa: NPY002
     try:
-        with threads_that_help(n_multiplications):
+        with threads_that_help(n_multiplications), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
             yield
     finally:
         np.random.set_state(before)  # noqa: NPY002
