@@ -30,6 +30,13 @@ Steps = Annotated[int, typer.Option(help="Steps of the path, without a tolerance
 Tolerance = Annotated[
     float | None, typer.Option(help="Largest relative error of a sample, such as 0.01.")
 ]
+Method = Annotated[
+    str,
+    typer.Option(help="A class of retina_codec.decomposition, such as NonNegativeFactors."),
+]
+Repeats = Annotated[
+    int, typer.Option(help="Fits repeated with other seeds, and as many on resampled time.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 
 DEMO_FRAMES, DEMO_TEST_FRAMES, DEMO_HISTORY_S = 16_000, 2_000, 0.25
@@ -65,16 +72,8 @@ def run(
     target: Target = "surprisal",
     n_steps: Steps = 20,
     tolerance: Tolerance = None,
-    method: Annotated[
-        str,
-        typer.Option(
-            help="Decomposition, by the name of its class in retina_codec.decomposition, such as "
-            "NonNegativeFactors."
-        ),
-    ] = "SparseModes",
-    n_repeats: Annotated[
-        int, typer.Option(help="Fits repeated with other seeds, and on resampled time.")
-    ] = 4,
+    method: Method = "SparseModes",
+    n_repeats: Repeats = 4,
     channels: Annotated[
         list[int] | None, typer.Option(help="Channels of a layer that is trained; once a layer.")
     ] = None,
@@ -154,6 +153,33 @@ def contributions(
         n_samples, n_features = record.values.shape
         typer.echo(f"{name}: {n_samples} samples, {n_features} features, median gap {gap:.1%}")
     typer.echo(f"Store: {out}")
+
+
+@app.command()
+def decompose(
+    store: Annotated[Path, typer.Argument(help="Zarr store that contributions wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder for the modes of each target and layer.")],
+    method: Method = "SparseModes",
+    n_modes: Annotated[int | None, typer.Option(help="Modes to begin with.")] = None,
+    n_repeats: Repeats = 4,
+    seed: Seed = 0,
+) -> None:
+    """Find the modes in a store of contributions, and whether they come back.
+
+    Example: retina-codec decompose store.zarr --out modes
+    """
+    pipeline = import_module("retina_codec.pipeline")
+    chosen = pipeline.method_named(method).set_params(n_modes=n_modes)
+    found = pipeline.decompose_store(store, out, method=chosen, n_repeats=n_repeats, seed=seed)
+    for target, layers in found.items():
+        for layer, modes in layers.items():
+            n_stable = int((~modes.is_unstable).sum())
+            typer.echo(
+                f"{target}, {layer}: {len(modes.firing)} modes, {n_stable} of them come back; "
+                f"R2 {modes.r2:.3f} on samples held out, {modes.active_per_sample:.2f} active in a "
+                "sample"
+            )
+    typer.echo(f"Modes: {out}")
 
 
 @app.command()

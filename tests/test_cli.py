@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 from retina_codec import cli
 from retina_codec.contributions import integrated_gradients, load_contributions, one_cell
 from retina_codec.datatypes import Recording, Stimulus
+from retina_codec.decomposition import SparseModes, decompose
+from retina_codec.export import load
 from retina_codec.networks import DeepRetina, load_network, save_network, windows_for
 from retina_codec.recordings import load_recording, write_nwb
 from retina_codec.simulation import Circuit, simulate_recording
@@ -64,7 +67,7 @@ def small_run(recording, out, *more):
 def test_help_names_the_commands():
     done = command("--help")
     assert done.returncode == 0
-    for name in ("run", "demo", "simulate", "export"):
+    for name in ("run", "demo", "simulate", "export", "contributions", "decompose", "compare"):
         assert name in done.stdout
 
 
@@ -75,6 +78,11 @@ def test_run_then_export(recording, tmp_path):
     done = command("export", tmp_path / "out", tmp_path / "with_modes.nwb")
     assert done.returncode == 0, done.stderr
     assert not pynwb.validate(path=str(tmp_path / "with_modes.nwb"))
+    done = command("compare", tmp_path / "out", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert "causal selectivity" in done.stdout
+    table = pd.read_csv(tmp_path / "out" / "comparison_relu1.csv")
+    assert list(table.columns[:2]) == ["quantity", "contributions"]
 
 
 def test_simulate_writes_nwb(tmp_path):
@@ -211,6 +219,27 @@ def test_contributions_go_into_a_store(recording, network, tmp_path, monkeypatch
     np.testing.assert_array_equal(found.sample, expected.sample)
     assert in_here(monkeypatch, *words, "--part", "train") == 1
     assert "belongs to other contributions: stimulus" in capsys.readouterr().err
+
+
+def test_modes_of_a_store(recording, network, tmp_path, monkeypatch, capsys, as_user):
+    words = ["contributions", recording, "--network", network, "--out", tmp_path / "s", "--quiet"]
+    assert in_here(monkeypatch, *words, "--n-steps", 2, "--layer", "relu2") in (0, None)
+    words = ["decompose", tmp_path / "s", "--out", tmp_path / "modes", "--n-repeats", 1]
+    assert in_here(monkeypatch, *words) in (0, None)
+    said = capsys.readouterr().out
+    assert re.search(r"surprisal, relu2: \d+ modes, \d+ of them come back; R2 0\.\d+", said)
+    kept = tmp_path / "modes" / "surprisal"
+    modes, fits = load(kept / "modes_relu2.nc"), load(kept / "stability_relu2.nc")
+    expected = decompose(load_contributions(tmp_path / "s")["surprisal"]["relu2"], SparseModes())
+    np.testing.assert_array_equal(modes.dictionary, expected.dictionary)
+    np.testing.assert_allclose(modes.reproducibility, fits.reproducibility)
+    described = pd.read_csv(kept / "described_relu2.csv")
+    assert described["firing"].tolist() == modes.firing.tolist()
+    assert in_here(monkeypatch, *words, "--seed", 1) == 1
+    assert "holds modes of SparseModes with" in capsys.readouterr().err
+    assert in_here(monkeypatch, "decompose", tmp_path, "--out", tmp_path / "x") == 1
+    assert in_here(monkeypatch, *words, "--method", "SAE") == 1
+    assert "Unknown method 'SAE'. Expected one of: SparseModes" in capsys.readouterr().err
 
 
 def test_workers_write_the_same_store(recording, network, tmp_path):

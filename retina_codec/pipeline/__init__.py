@@ -1,9 +1,9 @@
 """The steps of the analysis in a row: settings, run folder, resuming; and comparisons."""
 
 from ._comparison import compare, compare_run
-from ._config import TARGETS, Config
+from ._config import TARGETS, Config, method_named
 from ._contributions import connected, store_contributions
-from ._run import kept_modes, run
+from ._run import decompose_store, kept_modes, run
 
 __all__ = [
     "TARGETS",
@@ -11,7 +11,9 @@ __all__ = [
     "compare",
     "compare_run",
     "connected",
+    "decompose_store",
     "kept_modes",
+    "method_named",
     "run",
     "store_contributions",
 ]

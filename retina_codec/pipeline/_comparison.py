@@ -14,12 +14,13 @@ from torch import nn
 from retina_codec import causal
 from retina_codec.contributions import activations, population_sum
 from retina_codec.datatypes import Contributions, Modes
-from retina_codec.decomposition import METHODS, Decomposition, decompose, decompose_alike
+from retina_codec.decomposition import Decomposition, decompose, decompose_alike
 from retina_codec.export import load, save
 from retina_codec.networks import load_network, windows_for
 from retina_codec.recordings import load_recording
 from retina_codec.statistics import hoyer_sparsity, n_components, participation_ratio, pearson
 
+from ._config import method_named
 from ._run import kept_modes, write_table
 
 N_BLOCKS = 20
@@ -148,7 +149,7 @@ def compare_run(folder: str | PathLike, *, progress: bool = True) -> dict[str, p
     """
     folder = Path(folder)
     config, layers = kept_modes(folder)
-    method = METHODS[config.method]()
+    method = method_named(config.method)
     if "smallest_loading" not in method.get_params():
         msg = f"{config.method} has no 'smallest_loading' to match. Run with SparseModes first."
         raise ValueError(msg)

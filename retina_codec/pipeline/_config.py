@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from retina_codec.contributions import Target, one_cell, population_sum, surprisal
-from retina_codec.decomposition import METHODS
+from retina_codec.decomposition import METHODS, Decomposition
 from retina_codec.networks import TrainingSettings
 
 TARGETS: Mapping[str, Callable[[np.ndarray], Target]] = {
@@ -58,12 +58,11 @@ class Config:
     """Of all random numbers."""
 
     def __post_init__(self):
-        a_cell = self.target.startswith("cell-")
-        for name, allowed in (("target", [*TARGETS, "cell-0"]), ("method", list(METHODS))):
-            value = getattr(self, name)
-            if value not in allowed and not (name == "target" and a_cell):
-                msg = f"Unknown {name} {value!r}. Expected one of: {', '.join(allowed)}."
-                raise ValueError(msg)
+        if self.target not in TARGETS and not self.target.startswith("cell-"):
+            allowed = ", ".join([*TARGETS, "cell-0"])
+            msg = f"Unknown target {self.target!r}. Expected one of: {allowed}."
+            raise ValueError(msg)
+        method_named(self.method)
         counts = {"epochs": self.epochs, "n_steps": self.n_steps, "n_cells": self.n_cells}
         counts["n_repeats"] = self.n_repeats
         for name, value in counts.items():
@@ -139,6 +138,20 @@ class Config:
                         f"{value!r} here). Choose another folder, or delete this one."
                     )
                     raise ValueError(msg)
+
+
+def method_named(name: str) -> Decomposition:
+    """Return a decomposition with its defaults.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    if name not in METHODS:
+        msg = f"Unknown method {name!r}. Expected one of: {', '.join(METHODS)}."
+        raise ValueError(msg)
+    return METHODS[name]()
 
 
 def read_kept(folder: Path) -> dict[str, dict[str, Any]]:

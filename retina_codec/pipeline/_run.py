@@ -14,7 +14,7 @@ import pandas as pd
 from torch import nn
 
 from retina_codec import causal, decomposition, receptive_fields
-from retina_codec.contributions import integrated_gradients
+from retina_codec.contributions import integrated_gradients, load_contributions
 from retina_codec.datatypes import (
     Contributions,
     Fields,
@@ -46,7 +46,7 @@ from retina_codec.statistics import (
     mode_cells,
 )
 
-from ._config import CONFIG, Config
+from ._config import CONFIG, Config, method_named
 from ._contributions import check_fit, target_of
 from ._summary import summary_of, write_summary
 
@@ -125,9 +125,9 @@ def analysis(
     )
     samples = windows_for(network, recording.stimulus, frames=recording.splits["test"])
     explained = kept_contributions(network, recording, samples, layers, config, out, progress)
-    method = decomposition.METHODS[config.method]()
+    method = method_named(config.method)
     found = {
-        layer: kept_modes_and_stability(record, method, config, out)
+        layer: kept_modes_and_stability(record, method, out, config.n_repeats, config.seed)
         for layer, record in explained.items()
     }
     modes = {layer: record for layer, (record, _) in found.items()}
@@ -206,17 +206,19 @@ def kept(path: Path, make: Callable[[], Record]) -> Record:
 
 
 def kept_modes_and_stability(
-    record: Contributions, method: decomposition.Decomposition, config: Config, out: Path
+    record: Contributions,
+    method: decomposition.Decomposition,
+    out: Path,
+    n_repeats: int,
+    seed: int,
 ) -> tuple[Modes, Stability]:
     """Return modes that know whether they come back, and the fits that say so."""
     path = out / f"modes_{record.layer}.nc"
     fits = out / f"stability_{record.layer}.nc"
     if not path.exists():
-        modes, n = modes_of(record, method, config.seed), config.n_repeats
-        found = kept(
-            fits,
-            lambda: decomposition.stability(record, modes, method, n_seeds=n, n_resampled=n),
-        )
+        modes = modes_of(record, method, seed)
+        repeats = {"n_seeds": n_repeats, "n_resampled": n_repeats}
+        found = kept(fits, lambda: decomposition.stability(record, modes, method, **repeats))
         save(replace(modes, reproducibility=found.reproducibility), path)
     return load(path), load(fits)
 
@@ -237,6 +239,74 @@ def modes_of(record: Contributions, method: decomposition.Decomposition, seed: i
         )
         raise ValueError(msg)
     return modes
+
+
+def decompose_store(
+    store: str | PathLike,
+    out: str | PathLike,
+    *,
+    method: decomposition.Decomposition,
+    n_repeats: int = 4,
+    seed: int = 0,
+) -> dict[str, dict[str, Modes]]:
+    """Decompose the contributions of a store, layer by layer, and describe the modes.
+
+    Keeps ``modes_LAYER.nc``, ``stability_LAYER.nc`` and ``described_LAYER.csv`` in the folder of
+    each target. What lies there is not done again.
+
+    Parameters
+    ----------
+    store
+        That `contributions` wrote; it may be larger than memory for methods that stream.
+    out
+        Folder; made if there is none.
+    method, seed
+        See `decomposition.decompose`.
+    n_repeats
+        Fits with other seeds, and as many on resampled time; see `decomposition.stability`.
+
+    Returns
+    -------
+    dict
+        Modes by target and layer.
+
+    Raises
+    ------
+    ValueError
+        If the store is none, its contributions do not suit the method, or the folder holds modes of
+        another method or seed.
+    OSError
+        If it cannot be read, or the folder not be written.
+    """
+    found: dict[str, dict[str, Modes]] = {}
+    for target, layers in load_contributions(store).items():
+        folder = Path(out) / target.replace(" ", "_")
+        folder.mkdir(parents=True, exist_ok=True)
+        for layer, record in layers.items():
+            modes, _ = kept_modes_and_stability(record, method, folder, n_repeats, seed)
+            check_same_method(folder, modes, method, seed)
+            kept_table(folder / f"described_{layer}.csv", partial(describe_modes, modes))
+            found.setdefault(target, {})[layer] = modes
+    return found
+
+
+def check_same_method(
+    folder: Path, modes: Modes, method: decomposition.Decomposition, seed: int
+) -> None:
+    """Raise an error if modes that were kept are not those asked for.
+
+    Raises
+    ------
+    ValueError
+        If so.
+    """
+    wanted = (type(method).__name__, {**method.get_params(), "seed": seed})
+    if (modes.method, modes.settings) != wanted:
+        msg = (
+            f"{folder} holds modes of {modes.method} with {modes.settings}, asked for was "
+            f"{wanted[0]} with {wanted[1]}. Choose another folder, or delete this one."
+        )
+        raise ValueError(msg)
 
 
 def kept_contributions(
