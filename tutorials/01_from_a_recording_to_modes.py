@@ -25,6 +25,7 @@
 # %%
 import tempfile
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -211,7 +212,7 @@ plt.show()
 #
 # Which features act together? A **mode** is a sparse motif of features; its **loading** says how
 # much of it there is in each sample. We decompose the contributions of the second layer, `relu2`,
-# with the sparse autoencoder, and with principal components for comparison. Whole blocks of time
+# with `SparseModes`, and with principal components for comparison. Whole blocks of time
 # are held out from the fit, because neighbouring frames are almost the same. R² is for these
 # blocks.
 
@@ -237,10 +238,20 @@ pd.DataFrame(
 ).round({"held-out R²": 3, "non-zero loadings in a sample (mean)": 2})
 
 # %% [markdown]
-# With eight modes, principal components explain a little more: on the data that were fitted no
-# linear method can beat them. But they use all eight numbers in every sample. The sparse
-# autoencoder gets almost as far with about one number per sample, where a single principal
-# component falls well short. That is why its modes can be read one by one.
+# With as many components, principal components explain a little more: on the data that were fitted
+# no linear method can beat them. But they use all of their numbers in every sample. `SparseModes`
+# gets almost as far with one or two numbers per sample, where a single principal component falls
+# well short. That is why its modes can be read one by one.
+#
+# Would another fit find the same modes? `stability` repeats it with other seeds, and on resampled
+# blocks of time. Modes that do not come back (mean cosine below 0.9) get a question mark in the
+# figures; read nothing into them.
+
+# %%
+method = rc.decomposition.SparseModes(n_modes=8)
+stability = rc.decomposition.stability(relu2, modes, method, n_seeds=3, n_resampled=3)
+modes = replace(modes, reproducibility=stability.reproducibility)
+rc.statistics.describe_modes(modes).round(2)
 
 # %%
 rc.figures.plot_dictionary(modes)
