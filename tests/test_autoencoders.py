@@ -11,6 +11,7 @@ from retina_codec.decomposition import (
     SparseAutoencoder,
     ThresholdAutoencoder,
     TopKAutoencoder,
+    _rows,
     decompose,
     match_modes,
 )
@@ -162,6 +163,62 @@ def test_an_offset_is_learned():
     assert match_modes(truth.dictionary, method.components_)[1].mean() > 0.95
 
 
+@pytest.mark.parametrize("cls", [TopKAutoencoder, BatchTopKAutoencoder, JumpReluAutoencoder])
+def test_signed_loadings_are_chosen_by_their_size(X, cls):
+    method = cls(n_modes=6, nonnegative=False, centred=True, signed_loadings=True, n_steps=60)
+    loadings = method.fit(X).transform(X)
+    assert loadings.min() < 0 < loadings.max()
+    network = method.network_
+    x = (X - X.mean(axis=0)) / X.std(axis=0) / method.length_
+    drive = x @ network.encoder.detach().numpy().T
+    sizes = np.abs(drive) + network.bias.detach().numpy()
+    assert network.bias.max() <= 0
+    if cls is TopKAutoencoder:
+        active = (sizes >= np.sort(sizes, axis=1)[:, [-method.k]]) & (sizes > 0)
+    elif cls is BatchTopKAutoencoder:
+        active = sizes >= max(network.sparsifier.threshold.item(), 1e-12)
+    else:
+        active = sizes > network.sparsifier.log_threshold.exp().detach().numpy()
+    expected = np.sign(drive) * sizes * active * method.length_ * method.norm_
+    assert np.mean(np.abs(loadings - expected) < 1e-4) > 0.999
+
+
+def test_a_batch_keeps_as_many_codes_as_k_says_while_learning():
+    codes = torch.as_tensor(np.random.default_rng(0).normal(size=(40, 10)) + 1)
+    sparsifier = sparsifiers._BatchTopK(2.5).train()
+    loadings, penalty = sparsifier(codes)
+    kept = loadings > 0
+    assert kept.sum() == 100 and penalty == 0
+    assert torch.equal(loadings[kept], codes[kept])
+    assert loadings[kept].min() >= codes[~kept].max()
+    assert sparsifier.threshold == loadings[kept].min()
+    torch.testing.assert_close(sparsifier.eval()(codes)[0], loadings)
+    nothing, _ = sparsifiers._BatchTopK(2).train()(-codes.abs())
+    assert not nothing.any()
+
+
+@pytest.mark.parametrize("bandwidth", [0.2, 0.5])
+def test_jump_gradients_agree_with_finite_differences_of_the_smoothed_loss(bandwidth):
+    """The loss of a batch, as codes wobble by a rectangle of the bandwidth, has this gradient."""
+    rng = np.random.default_rng(0)
+    codes = torch.as_tensor(rng.uniform(0, 1, size=(200_000, 2)))
+    atoms, target = torch.tensor([[1.0, 0.3], [0.2, 1.0]]).double(), torch.tensor([0.9, 0.4])
+
+    def loss(threshold):
+        loadings = sparsifiers._Jump.apply(codes, threshold, bandwidth)
+        number = sparsifiers._Step.apply(codes, threshold, bandwidth).sum(dim=1).mean()
+        return (loadings @ atoms - target).square().sum(dim=1).mean() / 2 + 0.05 * number
+
+    threshold = torch.tensor([0.35, 0.45], dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(loss(threshold), threshold)
+    one_side = {}
+    for sign in (1, -1):
+        steps = sign * 0.5 * bandwidth * torch.eye(2, dtype=torch.float64)
+        one_side[sign] = torch.stack([loss(threshold.detach() + step) for step in steps])
+    expected = (one_side[1] - one_side[-1]) / bandwidth
+    torch.testing.assert_close(gradient, expected, atol=0.12 * bandwidth, rtol=0)
+
+
 # ---- modes that start again
 
 
@@ -202,6 +259,68 @@ def test_pieces_teach_as_the_whole_does(cls):
     cosine = match_modes(truth.dictionary, method.components_)[1]
     assert cosine.mean() > 0.85
     assert len(method.curve_) == 100
+
+
+class Lazy:
+    """Values that are not in memory; remembers how much was read at once."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.dtype, self.most = values, values.shape, values.dtype, 0
+
+    def __getitem__(self, key):
+        start, stop, _ = key.indices(len(self.values))
+        self.most = max(self.most, stop - start)
+        return self.values[key]
+
+
+@every_class
+def test_a_store_is_read_block_by_block(cls, monkeypatch):
+    monkeypatch.setattr(_rows, "BLOCK", 100)
+    record, truth = planted_contributions(n_modes=4, n_features=8, n_samples=4000)
+    store = Lazy(np.abs(record.values).astype(np.float32))
+    method = cls(n_modes=6, n_steps=800).fit(Rows(store))
+    assert store.most == 100
+    assert match_modes(truth.dictionary, method.components_)[1].mean() > 0.9
+    again = cls(n_modes=6, n_steps=800).fit(Rows(store))
+    np.testing.assert_array_equal(method.components_, again.components_)
+
+
+@every_class
+def test_portions_are_reproduced_bit_for_bit(X, cls):
+    a, b = (cls(n_modes=6, n_steps=100, batch_size=64) for _ in range(2))
+    for method in (a, b):
+        for portion in np.array_split(X, 4):
+            method.partial_fit(portion)
+    np.testing.assert_array_equal(a.components_, b.components_)
+    np.testing.assert_array_equal(a.transform(X), b.transform(X))
+    assert a.curve_ == b.curve_
+    with pytest.raises(ValueError, match="must not be negative"):
+        a.partial_fit(-X)
+
+
+def test_equal_samples_cannot_teach_an_offset():
+    method = SparseAutoencoder(n_modes=2, learn_offset=True)
+    with pytest.raises(ValueError, match="All 20 samples are the same; there is nothing"):
+        method.fit(np.full((20, 3), 0.1))
+
+
+def test_negative_samples_suit_centred_modes_that_are_not(X):
+    method = TopKAutoencoder(n_modes=6, n_steps=40, centred=True).fit(X - 5)
+    assert method.components_.min() >= 0
+    same = TopKAutoencoder(n_modes=6, n_steps=40, centred=True).fit(X)
+    np.testing.assert_allclose(method.components_, same.components_, atol=1e-3)
+
+
+@every_class
+def test_the_curve_is_the_loss_of_each_step(X, cls):
+    """With batches of one sample that is always the same, it is the loss of the first network."""
+    one = X[:1]
+    method = cls(n_modes=4, n_steps=1, batch_size=3, learning_rate=0.0).fit(one)
+    network = method.network_.train()
+    x = method._scaled(one / method.scale_)
+    loadings, penalty = network.encode(x)
+    loss = ((x - loadings @ network.dictionary).square().sum() / 2 + penalty).item()
+    assert method.curve_ == [pytest.approx(loss, abs=1e-4)]
 
 
 def test_parameters_are_checked(X):
