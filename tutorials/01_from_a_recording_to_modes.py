@@ -238,10 +238,10 @@ pd.DataFrame(
 ).round({"held-out R²": 3, "non-zero loadings in a sample (mean)": 2})
 
 # %% [markdown]
-# With as many components, principal components explain a little more: on the data that were fitted
-# no linear method can beat them. But they use all of their numbers in every sample. `SparseModes`
-# gets almost as far with one or two numbers per sample, where a single principal component falls
-# well short. That is why its modes can be read one by one.
+# With as many components, principal components explain more: on the data that were fitted no linear
+# method can beat them. But they use all of their numbers in every sample. `SparseModes` uses about
+# one number in every second sample, and still explains more than a single principal component does
+# with one number in each. That is why its modes can be read one by one.
 #
 # Would another fit find the same modes? `stability` repeats it with other seeds, and on resampled
 # blocks of time. Modes that do not come back (mean cosine below 0.9) get a question mark in the
@@ -273,10 +273,9 @@ pd.crosstab(cell_type, table["cluster"])
 
 # %% [markdown]
 # The clusters were made without knowing the types. They follow the inputs that cells share: the ON
-# sustained cells stand alone; the OFF transient and the ON-OFF cells go together, since both are
-# driven by fast OFF bipolar cells. One OFF transient cell, which goes with no mode strongly, ends
-# up among the OFF sustained cells. So four types do not become four clusters here, and twelve cells
-# and 40 s of test are too few to expect it.
+# sustained cells stand alone, and so do the ON-OFF cells, but for one OFF transient cell: both types
+# are driven by fast OFF bipolar cells. The other OFF cells are not told apart by type. So four types
+# do not quite become four clusters here, and twelve cells and 40 s of test are too few to expect it.
 
 # %% [markdown]
 # ## 5. Fields
