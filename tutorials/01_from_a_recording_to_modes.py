@@ -273,9 +273,9 @@ pd.crosstab(cell_type, table["cluster"])
 
 # %% [markdown]
 # The clusters were made without knowing the types. They follow the inputs that cells share: the ON
-# sustained cells stand alone, and so do the ON-OFF cells, but for one OFF transient cell: both types
-# are driven by fast OFF bipolar cells. The other OFF cells are not told apart by type. So four types
-# do not quite become four clusters here, and twelve cells and 40 s of test are too few to expect it.
+# sustained cells stand alone, and so do the ON-OFF cells, but for one OFF transient cell: both are
+# driven by fast OFF bipolar cells. The other OFF cells are not told apart by type. So four types do
+# not quite become four clusters here; twelve cells and 40 s of test are too few to expect it.
 
 # %% [markdown]
 # ## 5. Fields
