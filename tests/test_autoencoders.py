@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from stored import Lazy
 
 from retina_codec.decomposition import (
     BatchTopKAutoencoder,
@@ -259,18 +260,6 @@ def test_pieces_teach_as_the_whole_does(cls):
     cosine = match_modes(truth.dictionary, method.components_)[1]
     assert cosine.mean() > 0.85
     assert len(method.curve_) == 100
-
-
-class Lazy:
-    """Values that are not in memory; remembers how much was read at once."""
-
-    def __init__(self, values):
-        self.values, self.shape, self.dtype, self.most = values, values.shape, values.dtype, 0
-
-    def __getitem__(self, key):
-        start, stop, _ = key.indices(len(self.values))
-        self.most = max(self.most, stop - start)
-        return self.values[key]
 
 
 @every_class

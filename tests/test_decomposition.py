@@ -10,6 +10,7 @@ import torch
 from scipy.optimize import nnls
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from stored import Lazy
 
 from retina_codec.datatypes import Contributions, Modes
 from retina_codec.decomposition import (
@@ -458,18 +459,6 @@ def test_decompose_says_what_is_wrong(as_user, small):
         decompose(record, method, held_out=np.ones(300, dtype=bool))
     with pytest.raises(ValueError, match="samples hold NaN"):
         decompose(replace(record, values=np.full((300, 16), np.nan)), method)
-
-
-class Lazy:
-    """Values that are not in memory; remembers how much was read at once."""
-
-    def __init__(self, values):
-        self.values, self.shape, self.dtype, self.most = values, values.shape, values.dtype, 0
-
-    def __getitem__(self, key):
-        start, stop, _ = key.indices(len(self.values))
-        self.most = max(self.most, stop - start)
-        return self.values[key]
 
 
 def stored(X):

@@ -5,6 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 from sklearn.base import clone
+from stored import Lazy
 
 from retina_codec.decomposition import (
     Clusters,
@@ -43,18 +44,6 @@ def planted():
 @pytest.fixture(scope="module")
 def small(planted):
     return planted[0][:400, :8]
-
-
-class Lazy:
-    """Values that are not in memory; remembers how much was read at once."""
-
-    def __init__(self, values):
-        self.values, self.shape, self.dtype, self.most = values, values.shape, values.dtype, 0
-
-    def __getitem__(self, key):
-        start, stop, _ = key.indices(len(self.values))
-        self.most = max(self.most, stop - start)
-        return self.values[key]
 
 
 # ---- what all of them promise

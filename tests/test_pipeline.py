@@ -8,7 +8,7 @@ import pytest
 from retina_codec import pipeline
 from retina_codec.decomposition import decompose
 from retina_codec.export import load
-from retina_codec.pipeline import Config, run
+from retina_codec.pipeline import Config, _modes, run
 from retina_codec.recordings import load_recording, write_nwb
 from retina_codec.simulation import Circuit, simulate_recording
 
@@ -88,7 +88,7 @@ def test_interrupted_run_goes_on_and_ends_the_same(finished, tmp_path, monkeypat
         raise Stop
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline._run.decomposition, "decompose", stop)
+        patch.setattr(_modes, "decompose", stop)
         with pytest.raises(Stop):
             run(config, tmp_path, progress=False)
     assert (tmp_path / "contributions_relu1.nc").exists()
@@ -235,7 +235,7 @@ def test_no_mode_is_told(recording, tmp_path, monkeypatch):
             firing=modes.firing[:0],
         )
 
-    monkeypatch.setattr(pipeline._run.decomposition, "decompose", barren)
+    monkeypatch.setattr(_modes, "decompose", barren)
     with pytest.raises(ValueError, match="no mode in layer 'relu1' that is ever active"):
         run(small_config(recording, epochs=1, n_steps=1), tmp_path, progress=False)
     assert not (tmp_path / "modes_relu1.nc").exists()
@@ -253,3 +253,8 @@ def test_silent_test_split_gives_valid_json(tmp_path):
     summary = run(config, tmp_path / "out", progress=False)
     assert summary["prediction"]["mean r"] is None
     assert "mean r of (no number)" in summary["findings"][0]
+
+
+def test_names_from_a_store_stay_in_the_folder():
+    assert _modes.file_name("../../etc/cell 0") == "_etc_cell_0"
+    assert _modes.file_name("surprisal") == "surprisal"

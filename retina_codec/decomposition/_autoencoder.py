@@ -123,7 +123,7 @@ class Autoencoder(Streaming):
         self.generator_ = torch.Generator().manual_seed(self.seed)
         first = next(rows.pools(self.generator_))
         offset = np.median(first, axis=0) if self.learn_offset else np.zeros(rows.shape[1])
-        self.length_ = self._length(rows, offset)
+        self.length_ = rows.length(self._check_sign, offset)
         self.network_ = _Network(
             self._scaled(first - offset),
             self._scaled(offset),
@@ -169,16 +169,6 @@ class Autoencoder(Streaming):
                     self.optimiser_.state[parameter]["exp_avg"][idle] = 0
                     self.optimiser_.state[parameter]["exp_avg_sq"][idle] = 0
             self.energy_.zero_()
-
-    def _length(self, rows: Rows, offset: Float[np.ndarray, " feature"]) -> float:
-        square = 0.0
-        for block in rows:
-            self._check_sign(block)
-            square += np.square(block - offset, dtype=float).sum()
-        if not square > 0:
-            msg = f"All {len(rows)} samples are the same; there is nothing to decompose."
-            raise ValueError(msg)
-        return math.sqrt(square / len(rows))
 
     def _scaled(self, x: Float[np.ndarray, "*any"]) -> Float[Tensor, "*any"]:
         return torch.as_tensor(x / self.length_, dtype=torch.float32)

@@ -155,11 +155,7 @@ class SparseDictionary(Streaming):
     def _begin(self, rows: Rows) -> None:
         check_counts(n_passes=self.n_passes)
         check_between(0, UNLIMITED, sparsity=self.sparsity)
-        square = 0.0
-        for block in rows:
-            self._check_sign(block)
-            square += np.square(block, dtype=float).sum()
-        self.length_ = math.sqrt(square / len(rows))
+        self.length_ = rows.length(self._check_sign)
         self.model_ = MiniBatchDictionaryLearning(
             rows.shape[1] if self.n_modes is None else self.n_modes,
             alpha=self.sparsity,

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from itertools import islice
 from typing import Any
@@ -102,6 +102,27 @@ class Rows:
 
     def __iter__(self) -> Iterator[Float[np.ndarray, "row feature"]]:
         return map(self.read, self.blocks)
+
+    def length(
+        self,
+        check: Callable[[np.ndarray], None],
+        offset: float | Float[np.ndarray, " feature"] = 0.0,
+    ) -> float:
+        """Return the root mean square length of rows less an offset; each block is checked first.
+
+        Raises
+        ------
+        ValueError
+            If all rows are the offset, or the check finds something.
+        """
+        square = 0.0
+        for block in self:
+            check(block)
+            square += np.square(block - offset, dtype=float).sum()
+        if not square > 0:
+            msg = f"All {len(self)} samples are the same; there is nothing to decompose."
+            raise ValueError(msg)
+        return math.sqrt(square / len(self))
 
     def pools(self, generator: torch.Generator) -> Iterator[Float[np.ndarray, "row feature"]]:
         """Yield rows to draw from: all of them or, where they are many in a store, a part.

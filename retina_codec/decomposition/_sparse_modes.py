@@ -146,16 +146,12 @@ class SparseModes(Streaming):
     def _begin(self, rows: Rows, memory: float) -> "_Turns":
         check_counts(n_passes=self.n_passes)
         check_between(0, 1, smallest_loading=self.smallest_loading)
-        square = 0.0
-        for block in rows:
-            self._check_sign(block)
-            square += np.square(block, dtype=float).sum()
         self.turns_ = _Turns(
             n_modes=2 * rows.shape[1] if self.n_modes is None else self.n_modes,
             n_passes=self.n_passes,
             smallest=self.smallest_loading,
             nonnegative=self.nonnegative,
-            length=math.sqrt(square / len(rows)),
+            length=rows.length(self._check_sign),
             memory=memory,
             seed=self.seed,
         )

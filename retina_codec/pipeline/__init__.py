@@ -3,7 +3,8 @@
 from ._comparison import compare, compare_run
 from ._config import TARGETS, Config, method_named
 from ._contributions import connected, store_contributions
-from ._run import decompose_store, kept_modes, run
+from ._modes import decompose_store
+from ._run import kept_modes, run
 
 __all__ = [
     "TARGETS",

@@ -18,10 +18,17 @@ from retina_codec.decomposition import Decomposition, decompose, decompose_alike
 from retina_codec.export import load, save
 from retina_codec.networks import load_network, windows_for
 from retina_codec.recordings import load_recording
-from retina_codec.statistics import hoyer_sparsity, n_components, participation_ratio, pearson
+from retina_codec.statistics import (
+    circular_shift,
+    hoyer_sparsity,
+    n_components,
+    participation_ratio,
+    pearson,
+)
 
 from ._config import method_named
-from ._run import kept_modes, write_table
+from ._kept import write_table
+from ._run import kept_modes
 
 N_BLOCKS = 20
 N_SHIFTS = 20
@@ -161,14 +168,14 @@ def compare_run(folder: str | PathLike, *, progress: bool = True) -> dict[str, p
     found = activations(
         network, samples, layers=list(layers), target=population_sum(), progress=progress
     )
-    tables = {}
+    rates, tables = load(folder / "predictions.nc").predicted, {}
     for layer in layers:
         tables[layer], _, alike = compare(
             network,
             samples,
             load(folder / f"contributions_{layer}.nc"),
             found[layer],
-            rates=load(folder / "predictions.nc").predicted,
+            rates=rates,
             method=method,
             seed=config.seed,
             progress=progress,
@@ -252,9 +259,9 @@ def best_beyond_chance(
     rates: Float[np.ndarray, "sample cell"], loadings: Float[np.ndarray, "sample mode"], seed: int
 ) -> Float[np.ndarray, " cell"]:
     """Return the best correlation of each cell, less its mean after circular shifts."""
-    n_samples = len(loadings)
-    shifts = np.random.default_rng(seed).integers(n_samples // 10, n_samples * 9 // 10, N_SHIFTS)
-    chance = [pearson(np.roll(loadings, shift, axis=0), rates).max(axis=0) for shift in shifts]
+    rng = np.random.default_rng(seed)
+    orders = [circular_shift(len(loadings), rng) for _ in range(N_SHIFTS)]
+    chance = [pearson(loadings[order], rates).max(axis=0) for order in orders]
     return pearson(loadings, rates).max(axis=0) - np.mean(chance, axis=0)
 
 

@@ -2,27 +2,21 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from torch import nn
 
-from retina_codec import causal, decomposition, receptive_fields
-from retina_codec.contributions import integrated_gradients, load_contributions
+from retina_codec import causal, receptive_fields
+from retina_codec.contributions import integrated_gradients
 from retina_codec.datatypes import (
     Contributions,
     Fields,
     Modes,
-    Predictions,
-    Record,
     Recording,
-    Stability,
 )
 from retina_codec.export import load, save
 from retina_codec.networks import (
@@ -38,16 +32,11 @@ from retina_codec.networks import (
 )
 from retina_codec.recordings import load_recording
 from retina_codec.report import write_report
-from retina_codec.statistics import (
-    co_occurrence,
-    correlations_with,
-    describe_modes,
-    layer_statistics,
-    mode_cells,
-)
 
 from ._config import CONFIG, Config, method_named
 from ._contributions import check_fit, target_of
+from ._kept import kept
+from ._modes import kept_modes_and_stability, kept_tables
 from ._summary import summary_of, write_summary
 
 log = logging.getLogger(__name__)
@@ -195,120 +184,6 @@ def fitted(
     return trained
 
 
-def kept(path: Path, make: Callable[[], Record]) -> Record:
-    """Return the record that lies at `path`, or make it and put it there."""
-    if path.exists():
-        log.info("%s: kept from before", path.name)
-        return load(path)
-    record = make()
-    save(record, path)
-    return record
-
-
-def kept_modes_and_stability(
-    record: Contributions,
-    method: decomposition.Decomposition,
-    out: Path,
-    n_repeats: int,
-    seed: int,
-) -> tuple[Modes, Stability]:
-    """Return modes that know whether they come back, and the fits that say so."""
-    path = out / f"modes_{record.layer}.nc"
-    fits = out / f"stability_{record.layer}.nc"
-    if not path.exists():
-        modes = modes_of(record, method, seed)
-        repeats = {"n_seeds": n_repeats, "n_resampled": n_repeats}
-        found = kept(fits, lambda: decomposition.stability(record, modes, method, **repeats))
-        save(replace(modes, reproducibility=found.reproducibility), path)
-    return load(path), load(fits)
-
-
-def modes_of(record: Contributions, method: decomposition.Decomposition, seed: int) -> Modes:
-    """Decompose, and refuse to go on without any mode.
-
-    Raises
-    ------
-    ValueError
-        If no mode is ever active.
-    """
-    modes = decomposition.decompose(record, method, seed=seed)
-    if not len(modes.dictionary):
-        msg = (
-            f"{modes.method} found no mode in layer {record.layer!r} that is ever active "
-            f"({modes.n_dead} are dead). Choose another method."
-        )
-        raise ValueError(msg)
-    return modes
-
-
-def decompose_store(
-    store: str | PathLike,
-    out: str | PathLike,
-    *,
-    method: decomposition.Decomposition,
-    n_repeats: int = 4,
-    seed: int = 0,
-) -> dict[str, dict[str, Modes]]:
-    """Decompose the contributions of a store, layer by layer, and describe the modes.
-
-    Keeps ``modes_LAYER.nc``, ``stability_LAYER.nc`` and ``described_LAYER.csv`` in the folder of
-    each target. What lies there is not done again.
-
-    Parameters
-    ----------
-    store
-        That `contributions` wrote; it may be larger than memory for methods that stream.
-    out
-        Folder; made if there is none.
-    method, seed
-        See `decomposition.decompose`.
-    n_repeats
-        Fits with other seeds, and as many on resampled time; see `decomposition.stability`.
-
-    Returns
-    -------
-    dict
-        Modes by target and layer.
-
-    Raises
-    ------
-    ValueError
-        If the store is none, its contributions do not suit the method, or the folder holds modes of
-        another method or seed.
-    OSError
-        If it cannot be read, or the folder not be written.
-    """
-    found: dict[str, dict[str, Modes]] = {}
-    for target, layers in load_contributions(store).items():
-        folder = Path(out) / target.replace(" ", "_")
-        folder.mkdir(parents=True, exist_ok=True)
-        for layer, record in layers.items():
-            modes, _ = kept_modes_and_stability(record, method, folder, n_repeats, seed)
-            check_same_method(folder, modes, method, seed)
-            kept_table(folder / f"described_{layer}.csv", partial(describe_modes, modes))
-            found.setdefault(target, {})[layer] = modes
-    return found
-
-
-def check_same_method(
-    folder: Path, modes: Modes, method: decomposition.Decomposition, seed: int
-) -> None:
-    """Raise an error if modes that were kept are not those asked for.
-
-    Raises
-    ------
-    ValueError
-        If so.
-    """
-    wanted = (type(method).__name__, {**method.get_params(), "seed": seed})
-    if (modes.method, modes.settings) != wanted:
-        msg = (
-            f"{folder} holds modes of {modes.method} with {modes.settings}, asked for was "
-            f"{wanted[0]} with {wanted[1]}. Choose another folder, or delete this one."
-        )
-        raise ValueError(msg)
-
-
 def kept_contributions(
     network, recording, samples, layers, config, out, progress
 ) -> dict[str, Contributions]:
@@ -327,51 +202,6 @@ def kept_contributions(
         for layer, path in paths.items():
             save(made[layer], path)
     return {layer: load(path) for layer, path in paths.items()}
-
-
-def kept_tables(
-    explained: Mapping[str, Contributions],
-    modes: Mapping[str, Modes],
-    predictions: Predictions,
-    seed: int,
-    out: Path,
-) -> dict[str, object]:
-    """Tables of layers and modes, as CSV files: by name, and all but the first by layer."""
-    rates = predictions.predicted
-    of_modes: dict[str, tuple[str, Callable[[Modes], pd.DataFrame]]] = {
-        "correlations": ("mode_cells", lambda record: mode_cells(rates, record, seed=seed)),
-        "descriptions": ("described", describe_modes),
-        "tested_pairs": (
-            "mode_cell_pairs",
-            lambda record: correlations_with(record, rates, seed=seed),
-        ),
-        "co_occurrence": ("co_occurrence", lambda record: co_occurrence(record, seed=seed)),
-    }
-    tables: dict[str, object] = {
-        "layer_statistics": kept_table(
-            out / "layer_statistics.csv", lambda: layer_statistics(explained, seed=seed)
-        )
-    }
-    for name, (file, make) in of_modes.items():
-        tables[name] = {
-            layer: kept_table(out / f"{file}_{layer}.csv", partial(make, record))
-            for layer, record in modes.items()
-        }
-    return tables
-
-
-def kept_table(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """Return the table that lies at `path`, or make it and put it there as CSV."""
-    if not path.exists():
-        write_table(path, make())
-    return pd.read_csv(path)
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV, whole or not at all."""
-    unfinished = path.with_suffix(".partial")
-    table.to_csv(unfinished, index=False)
-    unfinished.replace(path)
 
 
 def kept_fields(

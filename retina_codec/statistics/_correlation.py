@@ -152,9 +152,7 @@ def correlations_with(
     >>> table.round(2).to_dict("list")["p"][0]
     0.01
     """
-    if n_draws < 1:
-        msg = f"'n_draws' must be at least 1, got {n_draws}."
-        raise ValueError(msg)
+    check_draws(n_draws)
     loadings, rng = np.asarray(modes.loadings), np.random.default_rng(seed)
     r = pearson(loadings, others)
     reached = np.zeros(r.shape)
@@ -175,3 +173,16 @@ def q_values(p: Float[np.ndarray, " test"]) -> Float[np.ndarray, " test"]:
     if tested.any():
         q[tested] = false_discovery_control(p[tested])
     return q
+
+
+def check_draws(n_draws: int) -> None:
+    """Raise an error if there are none.
+
+    Raises
+    ------
+    ValueError
+        If so.
+    """
+    if n_draws < 1:
+        msg = f"'n_draws' must be at least 1, got {n_draws}."
+        raise ValueError(msg)

@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float, Int
 
 from retina_codec.datatypes import Modes
 
-from ._correlation import LEAST_FIRING, Null, circular_shift, q_values
+from ._correlation import LEAST_FIRING, Null, check_draws, circular_shift, q_values
 from ._layers import hoyer_sparsity
 
 HALF = 0.5
@@ -99,9 +99,7 @@ def co_occurrence(
     >>> table[table["q"] < 0.05][["a", "b"]].to_numpy().tolist()
     [[0, 1], [2, 3]]
     """
-    if n_draws < 1:
-        msg = f"'n_draws' must be at least 1, got {n_draws}."
-        raise ValueError(msg)
+    check_draws(n_draws)
     active = (np.asarray(modes.loadings) != 0).astype(float)
     n_samples, n_modes = active.shape
     a, b = np.triu_indices(n_modes, k=1)
