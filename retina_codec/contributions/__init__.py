@@ -10,7 +10,7 @@ from .attributions import (
 )
 from .engine import integrated_gradients
 from .pooling import Pooled, by_sign, over_space, unpooled
-from .probe import frozen, named_module, probed
+from .probe import bypassed, frozen, named_module, probed
 from .store import load_contributions
 from .targets import Target, class_logit, named, one_cell, population_sum, surprisal, top_class
 
@@ -21,6 +21,7 @@ __all__ = [
     "activation_times_unit_gradient",
     "activations",
     "by_sign",
+    "bypassed",
     "class_logit",
     "frozen",
     "integrated_gradients",

@@ -327,8 +327,11 @@ class Fields(Record):
         Of the stimulus.
     space, time_course, separability
         The best product of one spatial map and one time course (the map has unit norm and the sign
-        of the field at its peak), and its share of the field's power; None until
-        `separate_space_time` made them.
+        that makes the time course positive at its strongest lag), and its share of the field's
+        power; None until `separate_space_time` made them.
+    time_course_band
+        Low and high end of a 95 % interval of the time course, for mean fields; None where nobody
+        looked.
     unit
         Of the values.
     """
@@ -344,6 +347,9 @@ class Fields(Record):
     )
     separability: Float[Any, " item"] | None = field(
         default=None, metadata={"long_name": "share of power in one space-time product"}
+    )
+    time_course_band: Float[Any, "item bound lag"] | None = field(
+        default=None, metadata={"long_name": "95 % interval of the time course"}
     )
     pixel_um: float | None = None
     unit: str = "a.u."

@@ -216,10 +216,9 @@ def kept_fields(
         return receptive_fields.separate_space_time(fields)
 
     def of_combinations(record):
-        fields = receptive_fields.fields_of_combinations(
+        return receptive_fields.fields_of_combinations(
             network, samples, record, cells=cells, seed=config.seed
         )
-        return receptive_fields.separate_space_time(fields)
 
     def mean():
         every_cell = range(recording.rates.shape[1])

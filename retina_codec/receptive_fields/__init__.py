@@ -1,17 +1,22 @@
 """Receptive fields: of cells, of moments, and of the combinations of modes that make them."""
 
+from .attribution import attribute_to_channels, attribute_to_modes, shares_of_modes
 from .averages import peak_position, spike_triggered_average
 from .combinations import active_modes, combinations, fields_of_combinations
-from .instantaneous import instantaneous_fields, mean_fields
+from .instantaneous import instantaneous_fields, mean_fields, midpoints
 from .separation import separate_space_time
 
 __all__ = [
     "active_modes",
+    "attribute_to_channels",
+    "attribute_to_modes",
     "combinations",
     "fields_of_combinations",
     "instantaneous_fields",
     "mean_fields",
+    "midpoints",
     "peak_position",
     "separate_space_time",
+    "shares_of_modes",
     "spike_triggered_average",
 ]

@@ -10,9 +10,13 @@ from torch import nn
 from retina_codec.contributions import frozen
 from retina_codec.datatypes import Fields, Modes
 
-from .instantaneous import BATCH, gradients
+from ._entrance import entrance_of
+from .instantaneous import BATCH, as_input, gradients
+from .separation import first_product, separate_space_time
 
 NONE = "none"
+N_BOOTSTRAPS = 200
+BAND = 2.5, 97.5
 
 
 def active_modes(modes: Modes, *, threshold: float = 0.25) -> Bool[np.ndarray, "sample mode"]:
@@ -87,7 +91,9 @@ def fields_of_combinations(
 
     Takes the `most` frequent combinations with at least one mode, and for each cell up to
     `samples_each` random samples of that combination in which the cell's predicted rate exceeds
-    `least_rate_hz`.
+    `least_rate_hz`. Beside the mean field, its separation into map and time course has a 95 % band:
+    the fields of the samples, projected on the map, are drawn again by episodes (samples that
+    follow each other without another combination between them).
 
     Parameters
     ----------
@@ -124,44 +130,73 @@ def fields_of_combinations(
         )
         raise ValueError(msg)
     names = np.array(combination_of_each(active_modes(modes, threshold=threshold)))
+    episode = np.cumsum(np.r_[True, names[1:] != names[:-1]])
     table = combinations(modes, threshold=threshold)
     table = table[table["combination"] != NONE].head(most)
     rng = np.random.default_rng(seed)
-    rows, values = [], []
+    rows, means, bands = [], [], []
     with frozen(network):
+        entrance = entrance_of(network, as_input(network, samples[:1]))
         for name, occurrences in zip(table["combination"], table["n_samples"], strict=True):
             index = rng.permutation(np.flatnonzero(names == name))
-            means, counts = _mean_gradients(
-                network, samples, index, cells, samples_each, least_rate_hz
-            )
-            values.append(means)
-            rows += [
-                {"combination": name, "cell": c, "n_samples": n, "n_occurrences": occurrences}
-                for c, n in zip(cells, counts, strict=True)
-            ]
-    items = pd.DataFrame(rows, columns=["combination", "cell", "n_samples", "n_occurrences"])
-    shape = np.shape(samples[:1])[1:]
-    return Fields(
-        values=np.concatenate([*values, np.zeros((0, *shape))]).astype(np.float32),
-        items=items,
-        frame_rate_hz=samples.stimulus.frame_rate_hz,
-        pixel_um=samples.stimulus.pixel_um,
-        unit="Hz / s.d.",
+            chosen = _firing(network, samples, index, cells, samples_each, least_rate_hz, entrance)
+            for cell, (found, where) in zip(cells, chosen, strict=True):
+                fields = entrance.fields(found) if entrance and len(found) else found
+                mean, band = _mean_and_band(fields, episode[where], samples, rng)
+                means.append(mean)
+                bands.append(band)
+                rows.append(
+                    {
+                        "combination": name,
+                        "cell": cell,
+                        "n_samples": len(where),
+                        "n_episodes": len(np.unique(episode[where])),
+                        "n_occurrences": occurrences,
+                    }
+                )
+    columns = ["combination", "cell", "n_samples", "n_episodes", "n_occurrences"]
+    history, *frame = np.shape(samples[:1])[1:]
+    return separate_space_time(
+        Fields(
+            values=np.array(means, dtype=np.float32).reshape(-1, history, *frame),
+            items=pd.DataFrame(rows, columns=columns),
+            frame_rate_hz=samples.stimulus.frame_rate_hz,
+            pixel_um=samples.stimulus.pixel_um,
+            time_course_band=np.array(bands).reshape(-1, 2, history),
+            unit="Hz / s.d.",
+        )
     )
 
 
-def _mean_gradients(network, samples, index, cells, samples_each, least_rate_hz):
-    """Mean over the first samples in which each cell fires enough, batch by batch."""
-    sums = np.zeros((len(cells), *np.shape(samples[:1])[1:]))
-    counts = np.zeros(len(cells), dtype=int)
+def _firing(network, samples, index, cells, samples_each, least_rate_hz, entrance):
+    """For each cell, gradients at the first samples in which it fires enough, and these samples."""
+    found: list[list[np.ndarray]] = [[] for _ in cells]
+    where: list[list[int]] = [[] for _ in cells]
     for first in range(0, min(len(index), 20 * samples_each), BATCH):
-        if (counts >= samples_each).all():
+        wanted = [c for c in range(len(cells)) if len(where[c]) < samples_each]
+        if not wanted:
             break
-        gradient, rate = gradients(network, samples[np.sort(index[first : first + BATCH])], cells)
-        for c in range(len(cells)):
-            firing = np.flatnonzero(rate[:, c] > least_rate_hz)[: samples_each - counts[c]]
-            sums[c] += gradient[firing, c].sum(axis=0)
-            counts[c] += len(firing)
-    means = np.full_like(sums, np.nan)
-    means[counts > 0] = sums[counts > 0] / counts[counts > 0][:, None, None, None]
-    return means, counts.tolist()
+        batch = np.sort(index[first : first + BATCH])
+        gradient, rate = gradients(network, samples[batch], [cells[c] for c in wanted], entrance)
+        for column, c in enumerate(wanted):
+            firing = np.flatnonzero(rate[:, column] > least_rate_hz)
+            firing = firing[: samples_each - len(where[c])]
+            found[c] += list(gradient[firing, column])
+            where[c] += batch[firing].tolist()
+    return [(np.array(found[c]), np.array(where[c], dtype=int)) for c in range(len(cells))]
+
+
+def _mean_and_band(fields, episode, samples, rng):
+    """Mean of the fields, and low and high of the time course of the mean's map."""
+    history, *frame = np.shape(samples[:1])[1:]
+    if not len(fields):
+        return np.full((history, *frame), np.nan), np.full((2, history), np.nan)
+    mean = fields.mean(axis=0, dtype=float)
+    space, time_course, _ = first_product(mean.reshape(history, -1))
+    courses = fields.reshape(len(fields), history, -1) @ space
+    by_episode = [courses[episode == one] for one in np.unique(episode)]
+    sums = np.array([one.sum(axis=0) for one in by_episode])
+    sizes = np.array([len(one) for one in by_episode])
+    drawn = rng.integers(len(sums), size=(N_BOOTSTRAPS, len(sums)))
+    means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)[:, None]
+    return mean, np.percentile(means, BAND, axis=0)

@@ -1,26 +1,47 @@
 """The field of a moment: the gradient of a cell's response with respect to its stimulus window."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import nn
 
-from retina_codec.contributions import frozen
+from retina_codec.contributions import frozen, probed
 from retina_codec.datatypes import Fields
 
+from ._entrance import Entrance, LazyFields, entrance_of
+
 BATCH = 64
+AT_THE_SAMPLE = (1.0,)
+
+Cells = Sequence[int] | Int[np.ndarray, " chosen"]
+
+
+def midpoints(n_steps: int) -> list[float]:
+    """Places on the path from the baseline to the sample: the middle of each of its steps.
+
+    The mean of the field over them is the integrated IRF, the field that times the stimulus gives
+    the change of the response from grey.
+
+    Examples
+    --------
+    >>> midpoints(2)
+    [0.25, 0.75]
+    """
+    return [(i + 0.5) / n_steps for i in range(n_steps)]
 
 
 def instantaneous_fields(
     network: nn.Module,
     samples: Any,
     *,
-    cells: Sequence[int] | Int[np.ndarray, " chosen"],
+    cells: Cells,
     index: Sequence[int] | Int[np.ndarray, " moment"],
+    points: Sequence[float] = AT_THE_SAMPLE,
     frame_rate_hz: float | None = None,
 ) -> Fields:
     """Gradient of each cell's response with respect to its window, at chosen samples.
@@ -35,6 +56,9 @@ def instantaneous_fields(
         Outputs of the network.
     index
         Numbers of the samples.
+    points
+        Places on the path from grey (0) to the sample (1) over which the field is averaged; by
+        default the sample itself. With `midpoints` the field is the integrated IRF.
     frame_rate_hz
         Of the stimulus, when the samples do not know it.
 
@@ -42,7 +66,9 @@ def instantaneous_fields(
     -------
     Fields
         For each sample all cells, in Hz for a unit of the normalised stimulus; the table says which
-        cell, which sample and its rate.
+        cell, which sample and its rate. Values are lazy where the stimulus enters the network
+        through one convolution: only gradients behind it are kept, from which fields are made,
+        exactly, when they are sliced.
 
     References
     ----------
@@ -58,42 +84,34 @@ def instantaneous_fields(
     True
     """
     index = np.asarray(index, dtype=int)
-    values, rates = [], []
     with frozen(network):
-        for first in range(0, len(index), BATCH):
-            gradient, rate = gradients(network, samples[index[first : first + BATCH]], cells)
-            values.append(gradient)
-            rates.append(rate)
-    times = np.asarray(getattr(samples, "sample", np.arange(len(samples))))[index]
-    items = pd.DataFrame(
-        {
-            "cell": np.tile(np.asarray(cells), len(index)),
-            "sample": np.repeat(index, len(cells)),
-            "time_s": np.repeat(times, len(cells)),
-            "rate_hz": np.concatenate(rates).ravel(),
-        }
-    )
+        entrance = entrance_of(network, as_input(network, samples[:1]))
+        values, rates = in_batches(
+            index,
+            lambda chosen: gradients(network, samples[chosen], cells, entrance, points),
+        )
+    items = items_of(samples, cells, index, rates)
     items["label"] = [
         f"cell {cell}, {t:.2f} s" for cell, t in zip(items.cell, items.time_s, strict=True)
     ]
-    stimulus = getattr(samples, "stimulus", None)
-    stacked = np.concatenate(values)
-    return Fields(
-        values=stacked.reshape(-1, *stacked.shape[2:]),
-        items=items,
-        frame_rate_hz=stimulus.frame_rate_hz if stimulus else frame_rate_hz,
-        pixel_um=stimulus.pixel_um if stimulus else None,
-        unit="Hz / s.d.",
-    )
+    return fields_of(samples, values.reshape(-1, *values.shape[2:]), items, entrance, frame_rate_hz)
 
 
-def mean_fields(
-    network: nn.Module,
-    samples: Any,
-    *,
-    cells: Sequence[int] | Int[np.ndarray, " chosen"],
-    n_samples: int = 500,
-) -> Fields:
+def in_batches(
+    index: np.ndarray, compute: Callable[[np.ndarray], Sequence[np.ndarray]]
+) -> list[np.ndarray]:
+    """Compute arrays for some samples at a time, and put them together without a second copy."""
+    arrays: list[np.ndarray] = []
+    for first in range(0, max(len(index), 1), BATCH):
+        parts = compute(index[first : first + BATCH])
+        if first == 0:
+            arrays = [np.empty((len(index), *part.shape[1:]), part.dtype) for part in parts]
+        for array, part in zip(arrays, parts, strict=True):
+            array[first : first + BATCH] = part
+    return arrays
+
+
+def mean_fields(network: nn.Module, samples: Any, *, cells: Cells, n_samples: int = 500) -> Fields:
     """Mean instantaneous field of each cell: what the network computes, whatever was shown.
 
     Unlike the spike-triggered average it does not blur with the correlations of natural scenes.
@@ -119,32 +137,96 @@ def mean_fields(
     (2, 10, 20, 20)
     """
     index = np.unique(np.linspace(0, len(samples) - 1, min(n_samples, len(samples))).astype(int))
-    total = np.zeros((len(cells), *np.shape(samples[:1])[1:]))
     with frozen(network):
-        for first in range(0, len(index), BATCH):
-            total += gradients(network, samples[index[first : first + BATCH]], cells)[0].sum(axis=0)
+        entrance = entrance_of(network, as_input(network, samples[:1]))
+        sums = sum(
+            gradients(network, samples[index[first : first + BATCH]], cells, entrance)[0].sum(
+                axis=0
+            )
+            for first in range(0, len(index), BATCH)
+        )
     items = pd.DataFrame({"cell": np.asarray(cells)})
     items["label"] = [f"cell {cell}" for cell in cells]
-    return Fields(
-        values=(total / len(index)).astype(np.float32),
-        items=items,
-        frame_rate_hz=samples.stimulus.frame_rate_hz,
-        pixel_um=samples.stimulus.pixel_um,
-        unit="Hz / s.d.",
-    )
+    mean = (sums / len(index)).astype(np.float32)
+    return fields_of(samples, entrance.fields(mean) if entrance else mean, items, None)
 
 
 def gradients(
-    network: nn.Module, batch: np.ndarray, cells: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Gradient "sample cell lag y x" of chosen outputs of a frozen network, and these outputs."""
-    like = next(network.parameters(), torch.zeros(1))
-    window = torch.as_tensor(batch).to(like).requires_grad_()
-    with torch.enable_grad():
+    network: nn.Module,
+    batch: np.ndarray,
+    cells: Cells,
+    entrance: Entrance | None,
+    points: Sequence[float] = AT_THE_SAMPLE,
+) -> tuple[Float[np.ndarray, "sample cell *field"], Float[np.ndarray, "sample cell"]]:
+    """Gradients of chosen outputs of a frozen network, and these outputs.
+
+    The gradient is that behind the entrance, or "lag y x" if there is none; its mean over points.
+    """
+    window, total = as_input(network, batch), 0.0
+    for point in points:
+        with begun(network, point * window, entrance) as (output, begin, _):
+            parts = [
+                torch.autograd.grad(output[:, cell].sum(), begin, retain_graph=True)[0]
+                for cell in cells
+            ]
+        total = total + torch.stack(parts, dim=1) / len(points)
+    if points[-1] != 1:
         output = network(window)
-        parts = [
-            torch.autograd.grad(output[:, cell].sum(), window, retain_graph=True)[0]
-            for cell in cells
-        ]
-    chosen = output.detach()[:, list(cells)]
-    return torch.stack(parts, dim=1).cpu().numpy(), chosen.cpu().numpy()
+    return total.cpu().numpy(), output.detach()[:, list(cells)].cpu().numpy()
+
+
+@contextmanager
+def begun(
+    network: nn.Module,
+    window: Float[torch.Tensor, "sample lag y x"],
+    entrance: Entrance | None,
+    *layers: str,
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]]:
+    """Run a network whose graph begins behind the entrance, or at the window if there is none.
+
+    Yields
+    ------
+    The output, the tensor that the graph begins with, and what the layers put out.
+    """
+    names = dict.fromkeys([*([entrance.layer] if entrance else []), *layers])
+    with torch.enable_grad(), probed(network, list(names)) as kept:
+        begin = window if entrance else window.detach().requires_grad_()
+        output = network(begin)
+        yield output, kept[entrance.layer] if entrance else begin, kept
+
+
+def as_input(network: nn.Module, batch: Any) -> torch.Tensor:
+    """Return windows as the network wants them."""
+    like = next(network.parameters(), next(network.buffers(), torch.zeros(1)))
+    return torch.as_tensor(np.ascontiguousarray(batch)).to(like)
+
+
+def items_of(samples: Any, cells: Cells, index: np.ndarray, rates: np.ndarray) -> pd.DataFrame:
+    """One row for each sample and cell."""
+    times = np.asarray(getattr(samples, "sample", np.arange(len(samples))))[index]
+    return pd.DataFrame(
+        {
+            "cell": np.tile(np.asarray(cells), len(index)),
+            "sample": np.repeat(index, len(cells)),
+            "time_s": np.repeat(times, len(cells)),
+            "rate_hz": rates.ravel(),
+        }
+    )
+
+
+def fields_of(
+    samples: Any,
+    values: np.ndarray,
+    items: pd.DataFrame,
+    entrance: Entrance | None,
+    frame_rate_hz: float | None = None,
+) -> Fields:
+    """Return a record of what `gradients` found."""
+    stimulus = getattr(samples, "stimulus", None)
+    return Fields(
+        values=LazyFields(values, entrance) if entrance else values,
+        items=items,
+        frame_rate_hz=stimulus.frame_rate_hz if stimulus else frame_rate_hz,
+        pixel_um=stimulus.pixel_um if stimulus else None,
+        unit="Hz / s.d.",
+    )

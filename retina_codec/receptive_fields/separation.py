@@ -3,17 +3,21 @@
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float
 
 from retina_codec.datatypes import Fields
+
+from ._entrance import LazyFields
 
 
 def separate_space_time(fields: Fields) -> Fields:
     """Return the fields with the product of map and time course that is nearest to each.
 
     The first pair of singular vectors of the "lag pixel" matrix, found through the small matrix of
-    products between lags. The map has unit norm; at the field's strongest point it has the sign of
-    the field, so that a map with a dark centre belongs to a cell that dark excites at its strongest
-    lag. `separability` is the share of the field's power in this one product.
+    products between lags. The map has unit norm and the sign that makes the time course positive at
+    its strongest lag: a map with a dark centre belongs to a cell that dark excites at that lag.
+    `separability` is the share of the field's power in this one product. Lazy fields of
+    `instantaneous_fields` are separated without being made.
 
     Parameters
     ----------
@@ -27,8 +31,11 @@ def separate_space_time(fields: Fields) -> Fields:
     >>> field = Fields(values=values, items=pd.DataFrame({"cell": [0]}), frame_rate_hz=100.0)
     >>> separated = separate_space_time(field)
     >>> separated.separability.round(6).tolist(), separated.time_course.round(6).tolist()
-    ([1.0], [[0.0, 4.0, -2.0]])
+    ([1.0], [[-0.0, 4.0, -2.0]])
     """
+    if isinstance(fields.values, LazyFields):
+        space, time_course, separability = fields.values.first_products()
+        return replace(fields, space=space, time_course=time_course, separability=separability)
     n_items, n_lags = fields.values.shape[:2]
     flat = np.asarray(fields.values, dtype=np.float64).reshape(n_items, n_lags, -1)
     space = np.full((n_items, flat.shape[2]), np.nan)
@@ -36,7 +43,7 @@ def separate_space_time(fields: Fields) -> Fields:
     separability = np.full(n_items, np.nan)
     for item, field in enumerate(flat):
         if np.isfinite(field).all() and field.any():
-            space[item], time_course[item], separability[item] = _first_product(field)
+            space[item], time_course[item], separability[item] = first_product(field)
     return replace(
         fields,
         space=space.reshape(n_items, *fields.values.shape[2:]),
@@ -45,11 +52,14 @@ def separate_space_time(fields: Fields) -> Fields:
     )
 
 
-def _first_product(field: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+def first_product(
+    field: Float[np.ndarray, "lag pixel"],
+) -> tuple[Float[np.ndarray, " pixel"], Float[np.ndarray, " lag"], float]:
+    """Return map, time course and separability of one field that is not zero everywhere."""
     products = field @ field.T
     powers, lags = np.linalg.eigh(products)
     space = lags[:, -1] @ field
     space /= np.linalg.norm(space)
-    peak = np.unravel_index(np.abs(field).argmax(), field.shape)
-    space *= np.sign(space[peak[1]] * field[peak]) or 1.0
-    return space, field @ space, float(powers[-1] / powers.sum())
+    time_course = field @ space
+    sign = -1.0 if time_course[np.abs(time_course).argmax()] < 0 else 1.0
+    return sign * space, sign * time_course, float(powers[-1] / powers.sum())
