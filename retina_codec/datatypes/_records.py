@@ -320,7 +320,8 @@ class Fields(Record):
     Attributes
     ----------
     values
-        Oldest lag first; the last lag is the frame just before the response.
+        Oldest lag first; the last lag is the frame just before the response. None where only the
+        separation was kept.
     items
         What each field belongs to: one row each.
     frame_rate_hz, pixel_um
@@ -336,7 +337,9 @@ class Fields(Record):
         Of the values.
     """
 
-    values: Float[Any, "item lag y x"] = field(metadata={"long_name": "receptive field"})
+    values: Float[Any, "item lag y x"] | None = field(
+        default=None, metadata={"long_name": "receptive field"}
+    )
     items: Annotated[pd.DataFrame, "item"]
     frame_rate_hz: float
     space: Float[Any, "item y x"] | None = field(
@@ -357,7 +360,7 @@ class Fields(Record):
     @property
     def lag_s(self) -> Float[np.ndarray, " lag"]:
         """Time of each lag before the response in seconds, negative."""
-        n_lags = self.values.shape[1]
+        n_lags = (self.time_course if self.values is None else self.values).shape[1]
         return (np.arange(n_lags) - n_lags) / self.frame_rate_hz
 
 

@@ -3,14 +3,20 @@
 from .attribution import attribute_to_channels, attribute_to_modes, shares_of_modes
 from .averages import peak_position, spike_triggered_average
 from .combinations import active_modes, combinations, fields_of_combinations
+from .cropping import cropped
+from .description import DESCRIPTIONS, describe_fields
 from .instantaneous import instantaneous_fields, mean_fields, midpoints
 from .separation import separate_space_time
+from .streaming import stream_fields
 
 __all__ = [
+    "DESCRIPTIONS",
     "active_modes",
     "attribute_to_channels",
     "attribute_to_modes",
     "combinations",
+    "cropped",
+    "describe_fields",
     "fields_of_combinations",
     "instantaneous_fields",
     "mean_fields",
@@ -19,4 +25,5 @@ __all__ = [
     "separate_space_time",
     "shares_of_modes",
     "spike_triggered_average",
+    "stream_fields",
 ]
