@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "statistics": {"datatypes"},
     "decomposition": {"datatypes", "statistics"},
     "receptive_fields": {"datatypes", "stimuli", "contributions"},
-    "causal": {"datatypes", "stimuli", "contributions", "networks"},
+    "causal": {"datatypes", "stimuli", "contributions", "networks", "receptive_fields"},
     "figures": {"datatypes"},
     "report": {"datatypes", "figures"},
     "export": {"datatypes"},

@@ -1,6 +1,20 @@
-"""What removing or keeping channels does to the output of a network."""
+"""What removing or keeping channels and modes does to the output of a network."""
 
+from ._doses import dose_curve, dose_summary
 from ._effects import channels_of_mode, effects, selectivity
 from ._masks import ablated, preserved
+from ._replacements import grey, mean, resampled, zero
 
-__all__ = ["ablated", "channels_of_mode", "effects", "preserved", "selectivity"]
+__all__ = [
+    "ablated",
+    "channels_of_mode",
+    "dose_curve",
+    "dose_summary",
+    "effects",
+    "grey",
+    "mean",
+    "preserved",
+    "resampled",
+    "selectivity",
+    "zero",
+]

@@ -10,7 +10,7 @@ from .attributions import (
 )
 from .engine import integrated_gradients
 from .pooling import Pooled, by_sign, over_space, unpooled
-from .probe import bypassed, frozen, named_module, probed
+from .probe import bypassed, frozen, hooked, named_module, probed
 from .store import load_contributions
 from .targets import Target, class_logit, named, one_cell, population_sum, surprisal, top_class
 
@@ -24,6 +24,7 @@ __all__ = [
     "bypassed",
     "class_logit",
     "frozen",
+    "hooked",
     "integrated_gradients",
     "internal_influence",
     "load_contributions",

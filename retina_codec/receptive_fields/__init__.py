@@ -5,18 +5,23 @@ from .averages import peak_position, spike_triggered_average
 from .combinations import active_modes, combinations, fields_of_combinations
 from .cropping import cropped
 from .description import DESCRIPTIONS, describe_fields
-from .instantaneous import instantaneous_fields, mean_fields, midpoints
+from .entrance import Entrance, LazyFields, entrance_of
+from .instantaneous import as_input, instantaneous_fields, mean_fields, midpoints
 from .separation import separate_space_time
 from .streaming import stream_fields
 
 __all__ = [
     "DESCRIPTIONS",
+    "Entrance",
+    "LazyFields",
     "active_modes",
+    "as_input",
     "attribute_to_channels",
     "attribute_to_modes",
     "combinations",
     "cropped",
     "describe_fields",
+    "entrance_of",
     "fields_of_combinations",
     "instantaneous_fields",
     "mean_fields",

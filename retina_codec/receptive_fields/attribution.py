@@ -12,7 +12,7 @@ from torch import nn
 from retina_codec.contributions import bypassed, frozen
 from retina_codec.datatypes import Contributions, Fields, Modes
 
-from ._entrance import Entrance, LazyFields, entrance_of
+from .entrance import Entrance, LazyFields, entrance_of
 from .instantaneous import (
     AT_THE_SAMPLE,
     Cells,

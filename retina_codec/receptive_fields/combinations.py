@@ -10,7 +10,7 @@ from torch import nn
 from retina_codec.contributions import frozen
 from retina_codec.datatypes import Fields, Modes
 
-from ._entrance import entrance_of
+from .entrance import entrance_of
 from .instantaneous import BATCH, as_input, gradients
 from .separation import first_product, separate_space_time
 

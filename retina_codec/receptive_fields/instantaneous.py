@@ -13,7 +13,7 @@ from torch import nn
 from retina_codec.contributions import frozen, probed
 from retina_codec.datatypes import Fields
 
-from ._entrance import Entrance, LazyFields, entrance_of
+from .entrance import Entrance, LazyFields, entrance_of
 
 BATCH = 64
 AT_THE_SAMPLE = (1.0,)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from retina_codec.datatypes import Fields
 
-from ._entrance import LazyFields
+from .entrance import LazyFields
 
 
 def separate_space_time(fields: Fields) -> Fields:
