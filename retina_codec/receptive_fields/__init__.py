@@ -8,6 +8,7 @@ from .description import DESCRIPTIONS, describe_fields
 from .entrance import Entrance, LazyFields, entrance_of
 from .instantaneous import as_input, instantaneous_fields, mean_fields, midpoints
 from .separation import separate_space_time
+from .states import states, transitions
 from .streaming import stream_fields
 
 __all__ = [
@@ -30,5 +31,7 @@ __all__ = [
     "separate_space_time",
     "shares_of_modes",
     "spike_triggered_average",
+    "states",
     "stream_fields",
+    "transitions",
 ]

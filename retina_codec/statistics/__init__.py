@@ -13,6 +13,7 @@ from ._layers import (
     shuffled_features,
 )
 from ._modes import co_occurrence, describe_modes
+from ._predicted import explained_by, trees
 
 __all__ = [
     "cell_clusters",
@@ -21,6 +22,7 @@ __all__ = [
     "correlations_with",
     "describe_modes",
     "excitation_inhibition_correlation",
+    "explained_by",
     "hoyer_sparsity",
     "layer_statistics",
     "mode_cells",
@@ -31,4 +33,5 @@ __all__ = [
     "resampled_features",
     "shuffled_features",
     "time_blocks",
+    "trees",
 ]
