@@ -3,16 +3,11 @@
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
 
 from retina_codec.datatypes import Modes
 
-from ._correlation import ROUNDING, pearson
-
-MOST_CLUSTERS = 8
-MIN_CELLS = 3
-N_STARTS = 10
+from ._clusters import Method, clusterings, k_means, silhouette, z_scored
+from ._correlation import pearson
 
 
 def mode_cells(
@@ -47,7 +42,7 @@ def mode_cells(
 
 
 def cell_clusters(
-    correlations: Float[np.ndarray, "cell mode"], *, seed: int = 0
+    correlations: Float[np.ndarray, "cell mode"], *, method: Method = k_means, seed: int = 0
 ) -> tuple[Int[np.ndarray, " cell"], float]:
     """Group the cells that go with the same modes.
 
@@ -55,6 +50,8 @@ def cell_clusters(
     ----------
     correlations
         Of the rate of each cell with the loading of each mode; NaN counts as 0.
+    method
+        `k_means`, `agglomerative` or a function like them.
     seed
         Of the k-means starts.
 
@@ -69,7 +66,8 @@ def cell_clusters(
     Notes
     -----
     k-means on correlations z-scored across cells; of k = 2 to 8 the one of largest silhouette.
-    A silhouette is also found in noise: compare it with that of shuffled data.
+    A silhouette is also found in noise: compare it with that of shuffled data, as `cell_types`
+    does.
 
     References
     ----------
@@ -80,17 +78,8 @@ def cell_clusters(
     >>> cell_clusters(np.array([[0.9, 0.0], [0.8, 0.0], [0.0, 0.9], [0.1, 0.9]]))[0].tolist()
     [1, 1, 0, 0]
     """
-    r = np.nan_to_num(np.asarray(correlations, dtype=float))
-    spread = r.std(axis=0)
-    z = (r - r.mean(axis=0)) / np.where(spread > ROUNDING, spread, 1.0)
-    most = min(MOST_CLUSTERS, len(z) - 1, len(np.unique(z, axis=0)))
-    best = np.zeros(len(z), dtype=int), 0.0
-    if len(z) < MIN_CELLS or most < 2:
-        return best
-    candidates = [_k_means(z, k, seed) for k in range(2, most + 1)]
-    return max(candidates, key=lambda candidate: candidate[1])
-
-
-def _k_means(z, k, seed):
-    labels = KMeans(k, n_init=N_STARTS, random_state=seed).fit_predict(z).astype(int)
-    return labels, float(silhouette_score(z, labels))
+    z = z_scored(correlations)
+    labels = clusterings(z, method=method, seed=seed)
+    silhouettes = [silhouette(z, each) for each in labels]
+    best = max(range(len(labels)), key=lambda i: (i > 0, silhouettes[i]))
+    return labels[best], silhouettes[best]
