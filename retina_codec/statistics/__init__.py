@@ -1,7 +1,9 @@
 """Numbers that describe contributions and modes, beside what chance alone would give."""
 
-from ._blocks import time_blocks
+from ._blocks import block_draws, block_numbers, resampled_blocks, time_blocks
+from ._cell_types import agreement_with_types, cell_types, gap_statistic, type_recovery
 from ._cells import cell_clusters, mode_cells
+from ._clusters import agglomerative, clusterings, directions, k_means, silhouette, z_scored
 from ._correlation import circular_shift, correlations_with, pearson, permutation
 from ._layers import (
     excitation_inhibition_correlation,
@@ -15,20 +17,33 @@ from ._layers import (
 from ._modes import co_occurrence, describe_modes
 
 __all__ = [
+    "agglomerative",
+    "agreement_with_types",
+    "block_draws",
+    "block_numbers",
     "cell_clusters",
+    "cell_types",
     "circular_shift",
+    "clusterings",
     "co_occurrence",
     "correlations_with",
     "describe_modes",
+    "directions",
     "excitation_inhibition_correlation",
+    "gap_statistic",
     "hoyer_sparsity",
+    "k_means",
     "layer_statistics",
     "mode_cells",
     "n_components",
     "participation_ratio",
     "pearson",
     "permutation",
+    "resampled_blocks",
     "resampled_features",
     "shuffled_features",
+    "silhouette",
     "time_blocks",
+    "type_recovery",
+    "z_scored",
 ]

@@ -52,7 +52,7 @@ def time_blocks(
 
 
 def block_numbers(n_samples: int, *, n_blocks: int = N_BLOCKS) -> Int[np.ndarray, " sample"]:
-    """Number of the block of time that each sample lies in; blocks are of equal length.
+    """Return the number of the block of time of each sample; blocks are of equal length.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def block_numbers(n_samples: int, *, n_blocks: int = N_BLOCKS) -> Int[np.ndarray
 def resampled_blocks(
     n_samples: int, rng: np.random.Generator, *, n_blocks: int = N_BLOCKS
 ) -> Int[np.ndarray, " drawn"]:
-    """Samples of as many blocks of time as there are, drawn with replacement (block bootstrap).
+    """Draw blocks of time with replacement (block bootstrap), and return their samples.
 
     Raises
     ------
