@@ -5,6 +5,7 @@ from ._cell_types import agreement_with_types, cell_types, gap_statistic, type_r
 from ._cells import cell_clusters, mode_cells
 from ._clusters import agglomerative, clusterings, directions, k_means, silhouette, z_scored
 from ._correlation import circular_shift, correlations_with, pearson, permutation
+from ._interneurons import interneuron_matches
 from ._layers import (
     excitation_inhibition_correlation,
     hoyer_sparsity,
@@ -15,6 +16,8 @@ from ._layers import (
     shuffled_features,
 )
 from ._modes import co_occurrence, describe_modes
+from ._pathways import effective_number, overlap, pathways
+from ._spikes import poisson_regression, pooled_p, spikes_beyond_rate
 
 __all__ = [
     "agglomerative",
@@ -29,20 +32,27 @@ __all__ = [
     "correlations_with",
     "describe_modes",
     "directions",
+    "effective_number",
     "excitation_inhibition_correlation",
     "gap_statistic",
     "hoyer_sparsity",
+    "interneuron_matches",
     "k_means",
     "layer_statistics",
     "mode_cells",
     "n_components",
+    "overlap",
     "participation_ratio",
+    "pathways",
     "pearson",
     "permutation",
+    "poisson_regression",
+    "pooled_p",
     "resampled_blocks",
     "resampled_features",
     "shuffled_features",
     "silhouette",
+    "spikes_beyond_rate",
     "time_blocks",
     "type_recovery",
     "z_scored",
