@@ -54,8 +54,8 @@ def pathways(
     share
         Of each channel: its mean |contribution|, summed over signs, divided by that of all.
     overlap
-        Of two stimuli: 1 - total variation of their shares, 1 if they engage the same channels alike
-        and 0 if they have none in common; p is one-sided (less overlap than by chance).
+        Of two stimuli: 1 - total variation of their shares, 1 if they engage the same channels
+        alike and 0 if they have none in common; p is one-sided (less overlap than by chance).
 
     Raises
     ------
@@ -65,8 +65,8 @@ def pathways(
 
     Notes
     -----
-    Participation ratio: (sum |c|)^2 / sum c^2. The permutation takes blocks of both stimuli together
-    and deals them out again, as many to each as before; each block counts by the mean of its
+    Participation ratio: (sum |c|)^2 / sum c^2. The permutation takes blocks of both stimuli
+    together and deals them out again, as many to each as before; each block counts by the mean of its
     samples. p = (1 + draws as far from 0) / (1 + draws), two-sided for differences. Where one
     stimulus makes larger contributions, its blocks weigh more in dealt-out shares as well.
     The bootstrap makes overlaps slightly smaller than they are, since shares of two draws differ.
@@ -100,9 +100,8 @@ def pathways(
     ]
     for a, b in combinations(blocks, 2):
         dealt = _dealt_out(blocks[a], blocks[b], n_draws, rng)
-        rows += _compared(
-            f"{a} - {b}", blocks[a], blocks[b], (drawn[a], drawn[b]), dealt, statistics
-        )
+        means, draws = (blocks[a], blocks[b]), (drawn[a], drawn[b])
+        rows += _compared(f"{a} - {b}", means, draws, dealt, statistics)
     for name, means in blocks.items():
         value, interval = _shares(means.mean(axis=0)), _shares(drawn[name])
         rows += [
@@ -121,10 +120,11 @@ def effective_number(shares: Float[np.ndarray, "... part"]) -> Float[np.ndarray,
 
     Examples
     --------
-    >>> effective_number(np.array([0.5, 0.5, 0.0])).round(6)
-    np.float64(2.0)
+    >>> round(float(effective_number(np.array([0.5, 0.5, 0.0]))), 6)
+    2.0
     """
-    return np.exp(-np.sum(shares * np.log(np.where(shares > 0, shares, 1.0)), axis=-1))
+    logs = np.log(np.where(shares > 0, shares, 1.0))
+    return np.asarray(np.exp(-np.sum(shares * logs, axis=-1)))
 
 
 def overlap(
@@ -134,10 +134,10 @@ def overlap(
 
     Examples
     --------
-    >>> overlap(np.array([0.5, 0.5, 0.0]), np.array([0.5, 0.0, 0.5]))
-    np.float64(0.5)
+    >>> float(overlap(np.array([0.5, 0.5, 0.0]), np.array([0.5, 0.0, 0.5])))
+    0.5
     """
-    return 1 - np.abs(a - b).sum(axis=-1) / 2
+    return np.asarray(1 - np.abs(a - b).sum(axis=-1) / 2)
 
 
 def _statistics(least_share: float) -> dict[str, Statistic]:
@@ -180,14 +180,14 @@ def _dealt_out(a, b, n_draws, rng):
     return together[first].mean(axis=1), together[second].mean(axis=1)
 
 
-def _compared(name, a, b, drawn, dealt, statistics) -> list[dict]:
-    rows = []
+def _compared(name, means, drawn, dealt, statistics) -> list[dict]:
+    (a, b), rows = (each.mean(axis=0) for each in means), []
     for statistic, compute in statistics.items():
-        value = compute(a.mean(axis=0)) - compute(b.mean(axis=0))
+        value = compute(a) - compute(b)
         chance = compute(dealt[0]) - compute(dealt[1])
         row = _row(statistic, name, value, compute(drawn[0]) - compute(drawn[1]))
         rows.append({**row, "p": _p(np.abs(chance) >= np.abs(value) - ROUNDING)})
-    found = overlap(_shares(a.mean(axis=0)), _shares(b.mean(axis=0)))
+    found = overlap(_shares(a), _shares(b))
     row = _row("overlap", name, found, overlap(*(_shares(means) for means in drawn)))
     chance = overlap(*(_shares(means) for means in dealt))
     return [*rows, {**row, "p": _p(chance <= found + ROUNDING)}]
