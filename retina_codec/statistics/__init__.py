@@ -2,7 +2,7 @@
 
 from ._blocks import block_draws, block_numbers, resampled_blocks, time_blocks
 from ._cell_types import agreement_with_types, cell_types, gap_statistic, type_recovery
-from ._cells import cell_clusters, mode_cells
+from ._cells import cell_clusters, channel_profiles, mode_cells
 from ._clusters import agglomerative, clusterings, directions, k_means, silhouette, z_scored
 from ._correlation import circular_shift, correlations_with, pearson, permutation
 from ._interneurons import interneuron_matches
@@ -26,6 +26,7 @@ __all__ = [
     "block_numbers",
     "cell_clusters",
     "cell_types",
+    "channel_profiles",
     "circular_shift",
     "clusterings",
     "co_occurrence",

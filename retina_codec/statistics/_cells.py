@@ -1,10 +1,12 @@
 """Which cells go with which modes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from retina_codec.datatypes import Modes
+from retina_codec.datatypes import Contributions, Modes
 
 from ._clusters import Method, clusterings, k_means, silhouette, z_scored
 from ._correlation import pearson
@@ -39,6 +41,45 @@ def mode_cells(
     table.insert(0, "cluster", clusters)
     table.insert(0, "cell", np.arange(len(r)))
     return table
+
+
+def channel_profiles(of_cells: Sequence[Contributions]) -> Float[np.ndarray, "cell feature"]:
+    """What each cell is made of: the share of each feature in all contributions to it.
+
+    Points for `cell_clusters` that do not depend on where the field of a cell lies, as correlations
+    with modes do, because modes are summed over space and the same for all cells.
+
+    Parameters
+    ----------
+    of_cells
+        Pooled contributions of one layer, one record for each cell (target `one_cell`).
+
+    Returns
+    -------
+    Mean |contribution| of each feature, divided by the sum over features; 0 for a silent cell.
+
+    Raises
+    ------
+    ValueError
+        If the records have different features or are not pooled.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import planted_contributions
+    >>> record, _ = planted_contributions(n_features=6, n_samples=100)
+    >>> channel_profiles([record, record]).sum(axis=1).round(6)
+    array([1., 1.])
+    """
+    features = {(tuple(record.channel), tuple(record.sign)) for record in of_cells}
+    if len(features) != 1 or any(np.ndim(record.values) != 2 for record in of_cells):
+        msg = (
+            "'of_cells' must hold pooled contributions with axes (sample, feature) and the same "
+            f"features for all cells, got {len(features)} sets of features."
+        )
+        raise ValueError(msg)
+    size = np.stack([np.abs(np.asarray(record.values)).mean(axis=0) for record in of_cells])
+    total = size.sum(axis=1, keepdims=True)
+    return size / np.where(total > 0, total, 1.0)
 
 
 def cell_clusters(

@@ -66,8 +66,8 @@ def pathways(
     Notes
     -----
     Participation ratio: (sum |c|)^2 / sum c^2. The permutation takes blocks of both stimuli
-    together and deals them out again, as many to each as before; each block counts by the mean of its
-    samples. p = (1 + draws as far from 0) / (1 + draws), two-sided for differences. Where one
+    together and deals them out again, as many to each as before; each block counts by the mean of
+    its samples. p = (1 + draws as far from 0) / (1 + draws), two-sided for differences. Where one
     stimulus makes larger contributions, its blocks weigh more in dealt-out shares as well.
     The bootstrap makes overlaps slightly smaller than they are, since shares of two draws differ.
 
