@@ -44,7 +44,7 @@ def mode_cells(
 
 
 def channel_profiles(of_cells: Sequence[Contributions]) -> Float[np.ndarray, "cell feature"]:
-    """What each cell is made of: the share of each feature in all contributions to it.
+    """Return what each cell is made of: the share of each feature in all contributions to it.
 
     Points for `cell_clusters` that do not depend on where the field of a cell lies, as correlations
     with modes do, because modes are summed over space and the same for all cells.
