@@ -32,8 +32,6 @@ def plot_spike_gains(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     others = ~called & table["q"].notna()
     grey = {"color": CONTROL, "markersize": 2.5}
     ax.plot(x[others], table["gain"][others], "o", label="not called", **grey)
-        x[others], table["gain"][others], "o", color=CONTROL, markersize=2.5, label="not called"
-    )
     _points(ax, x[called], table[called], "gain", label=f"q < {CALLED}")
     name_ticks(ax.xaxis, [str(mode) for mode in modes])
     ax.set_xlim(-0.6, len(modes) - 0.4)
