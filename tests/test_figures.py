@@ -668,7 +668,7 @@ def test_interneuron_names_say_the_unit():
 
 def test_pathways_write_p_of_two_stimuli_and_not_of_one():
     axes = DRAWN["plot_pathways"](figure=Figure())
-    assert [ax.get_title(loc="left") for ax in axes] == ["p = 0.01"] * 3 + [
+    assert [ax.get_title(loc="left") for ax in axes] == ["difference, p = 0.01"] * 3 + [
         "overlap 0.60, p = 0.03"
     ]
     one = RECORDS.pathways[RECORDS.pathways["stimulus"] == "natural"]

@@ -41,7 +41,8 @@ def plot_pathways(table: pd.DataFrame, *, figure: FigureBase | None = None) -> n
     for ax, (statistic, label) in zip(axes, LABELS.items(), strict=True):
         rows = table[table["statistic"] == statistic].set_index("stimulus")
         _draw_number(ax, rows.loc[stimuli], label)
-        ax.set_title(_tested(rows.drop(index=stimuli)), loc="left")
+        difference = _tested(rows.drop(index=stimuli))
+        ax.set_title(difference and f"difference, {difference}", loc="left")
     axes.append(figure.add_subplot(grid[1, :]))
     _draw_shares(axes[-1], shares, stimuli)
     both = table[table["statistic"] == "overlap"]
