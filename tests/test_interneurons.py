@@ -1,4 +1,4 @@
-"""Recorded interneurons beside units: the right unit is found, a shifted recording is not called."""
+"""Interneurons beside units: the right unit is found, a shifted recording is not called."""
 
 import numpy as np
 import pytest
@@ -82,11 +82,11 @@ def test_noise_is_called_as_often_as_p_says():
     units, recorded = rng.normal(size=(400, 30)), rng.normal(size=(400, 100))
     table = interneuron_matches(recorded, units, n_draws=40)
     assert np.mean(table["p"] < 0.05) < 0.12
-    assert (table["r_all"] > 0.05).all() and abs(table["r"].mean()) < 0.03
+    assert table["r_all"].mean() > 0.1 and abs(table["r"].mean()) < 0.03
     assert np.mean((table["low"] < 0) & (table["high"] > 0)) > 0.7
 
 
-def test_messages():
+def test_messages(as_user):
     with pytest.raises(ValueError, match="same number of samples, got 40 and 41"):
         interneuron_matches(np.zeros((40, 1)), np.zeros((41, 1)))
     with pytest.raises(ValueError, match="'units' holds NaN; only 'recorded' may"):

@@ -93,8 +93,8 @@ def test_natural_scenes_engage_more_bipolar_channels_than_white_noise():
     circuit = Circuit(shape=(24, 24), history=25, cells_per_type=2, seed=1)
     screen = Screen((24, 24))
     movies = {
-        "natural scenes": natural_scenes(n_frames=1500, screen=screen, seed=2),
-        "white noise": white_noise(n_frames=1500, check_px=2, screen=screen, seed=3),
+        "natural scenes": natural_scenes(n_frames=900, screen=screen, seed=2),
+        "white noise": white_noise(n_frames=900, check_px=2, screen=screen, seed=3),
     }
     records = {
         name: integrated_gradients(

@@ -12,7 +12,7 @@ from retina_codec.statistics import poisson_regression, pooled_p, spikes_beyond_
 BIN_S = 0.01
 
 
-def cells(*, effect=0.0, n_cells=8, n_modes=10, n_samples=3000, seed=0):
+def cells(*, effect=0.0, n_cells=8, n_modes=10, n_samples=2500, seed=0):
     """Poisson cells; the first two also follow mode 3."""
     _, modes = planted_contributions(n_modes=n_modes, n_samples=n_samples, burst=10.0, seed=seed)
     rng = np.random.default_rng(seed + 100)
@@ -106,7 +106,7 @@ def test_many_pairs_are_fast():
 
 def test_messages():
     recorded, predicted, modes = cells(n_cells=2)
-    with pytest.raises(ValueError, match="must have the same cells and the 3000 samples"):
+    with pytest.raises(ValueError, match="must have the same cells and the 2500 samples"):
         spikes_beyond_rate(recorded[1:], predicted[1:], modes, bin_s=BIN_S)
     with pytest.raises(ValueError, match="must be above 0, got 0"):
         spikes_beyond_rate(recorded, predicted, modes, bin_s=0.0)
