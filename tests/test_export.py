@@ -13,6 +13,7 @@ import xarray as xr
 from retina_codec import export
 from retina_codec.datatypes import (
     RECORDS,
+    CellTypes,
     Contributions,
     Effects,
     Fields,
@@ -109,6 +110,23 @@ def _stability(random):
     )
 
 
+def _cell_types(random):
+    return CellTypes(
+        correlations=random.random((4, 2)),
+        labels=np.array([0, 0, 1, 1]),
+        candidates=np.array([[0, 0, 0, 0], [0, 0, 1, 1]]),
+        criteria=pd.DataFrame({"n_clusters": [1, 2], "silhouette": [np.nan, 0.6]}),
+        choices={"silhouette": 2, "gap": 1, "chosen": 2},
+        null_silhouette=random.random((3, 2)),
+        null_labels=random.integers(2, size=(3, 4)),
+        response_labels=np.array([0, 1, 1, 1]),
+        layer="sequential.0",
+        target="surprisal",
+        method="k_means",
+        points="z_scored",
+    )
+
+
 def _fields(random):
     return Fields(
         values=random.random((2, 5, 4, 3)),
@@ -137,6 +155,7 @@ EXAMPLES = {
     "Contributions": _contributions,
     "Modes": _modes,
     "Stability": _stability,
+    "CellTypes": _cell_types,
     "Fields": _fields,
     "Effects": _effects,
 }

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from retina_codec import figures
 from retina_codec.datatypes import (
+    CellTypes,
     Contributions,
     Effects,
     Fields,
@@ -89,6 +90,10 @@ def make_records(*, n_samples=60, n_cells=4, n_modes=3, n_channels=3, size=6, n_
         description=pd.DataFrame({"mode": range(n_modes), "features": ["0+", "1− 2+", "3+"]}),
         layer_statistics=_layer_statistics(rng),
         correlations=_correlations(loadings, rates),
+        cell_types=_cell_types(rng),
+        spike_gains=_spike_gains(rng),
+        interneurons=_interneurons(),
+        pathways=_pathways(rng),
         fields=_fields(rng, n_cells, size, n_lags),
         combinations=_combinations(rng, n_cells, size, n_lags),
         effects=_effects(rng, np.maximum(rates, 0) + 1, sample, n_modes),
@@ -135,6 +140,61 @@ def _correlations(loadings, rates):
     r = np.corrcoef(rates.T, loadings.T)[:n_cells, n_cells:]
     table = {f"mode {mode}": r[:, mode] for mode in range(n_modes)}
     return pd.DataFrame({"cell": range(n_cells), "cluster": np.arange(n_cells) % 3, **table})
+
+
+def _cell_types(rng, n_cells=12, n_modes=5, most=6):
+    k = np.arange(1, most + 1)
+    candidates = np.stack([np.arange(n_cells) % n for n in k])
+    several = np.append(np.nan, np.ones(most - 1))
+    return CellTypes(
+        correlations=rng.uniform(-0.2, 0.6, (n_cells, n_modes)),
+        labels=candidates[2],
+        candidates=candidates,
+        criteria=pd.DataFrame(
+            {
+                "n_clusters": k,
+                "gap": 0.5 - 0.1 * np.abs(k - 3),
+                "gap_error": 0.05,
+                "silhouette": several * (0.6 - 0.1 * np.abs(k - 3)),
+                "stability": several * (1 - 0.1 * np.abs(k - 3)),
+                "response_silhouette": several * 0.3,
+            }
+        ),
+        choices={"silhouette": 3, "gap": 3, "chosen": 3},
+        null_silhouette=several * rng.uniform(0.2, 0.4, (9, most)),
+        null_labels=rng.integers(3, size=(9, n_cells)),
+        response_labels=rng.integers(2, size=n_cells),
+        layer="conv1",
+        target="surprisal",
+        method="k_means",
+        points="z_scored",
+    )
+
+
+def _spike_gains(rng, n_cells=6, n_modes=4):
+    cell, mode = (axis.ravel() for axis in np.indices((n_cells, n_modes)))
+    gain = np.where(mode == 1, 0.05, 0.0) + 0.004 * rng.normal(size=len(cell))
+    table = {"cell": cell, "mode": mode, "gain": gain, "low": gain - 0.02, "high": gain + 0.02}
+    q = np.where(mode == 1, 0.01, np.where(mode == 3, np.nan, 0.8))
+    return pd.DataFrame({**table, "chance": -0.001, "q": q})
+
+
+def _interneurons():
+    r = np.array([0.7, 0.4, 0.03])
+    table = {"interneuron": range(3), "unit": [17, 250, 3], "r": r, "low": r - 0.1, "high": r + 0.1}
+    return pd.DataFrame({**table, "chance": 0.02, "chance_high": 0.1, "q": [0.01, 0.02, 0.6]})
+
+
+def _pathways(rng, n_channels=4):
+    rows = [("share", s, c) for s in ("natural", "noise") for c in range(n_channels)]
+    counts = ("effective channels", "channels per sample", "channels above share")
+    rows += [(name, s, -1) for name in counts for s in ("natural", "noise", "natural - noise")]
+    table = pd.DataFrame(rows, columns=["statistic", "stimulus", "channel"])
+    value = rng.uniform(1, 3, len(table))
+    table = table.assign(value=value, low=value - 0.2, high=value + 0.2, p=np.nan)
+    table.loc[table["stimulus"] == "natural - noise", "p"] = 0.01
+    both = {"statistic": "overlap", "stimulus": "natural - noise", "channel": -1, "value": 0.6}
+    return pd.concat([table, pd.DataFrame([{**both, "low": 0.5, "high": 0.7, "p": 0.03}])])
 
 
 def _fields(rng, n_items, size, n_lags, **items):
@@ -221,12 +281,25 @@ DRAWN = {
     "plot_stability": lambda **where: figures.plot_stability(RECORDS.stability, **where),
     "plot_curve": lambda **where: figures.plot_curve(RECORDS.modes, **where),
     "plot_mode_cells": lambda **where: figures.plot_mode_cells(RECORDS.correlations, **where),
+    "plot_cell_types": lambda **where: figures.plot_cell_types(RECORDS.cell_types, **where),
+    "plot_spike_gains": lambda **where: figures.plot_spike_gains(RECORDS.spike_gains, **where),
+    "plot_interneuron_matches": lambda **where: figures.plot_interneuron_matches(
+        RECORDS.interneurons, **where
+    ),
+    "plot_pathways": lambda **where: figures.plot_pathways(RECORDS.pathways, **where),
     "plot_fields": lambda **where: figures.plot_fields(RECORDS.fields, **where),
     "plot_combinations": lambda **where: figures.plot_combinations(RECORDS.combinations, **where),
     "plot_effects": lambda **where: figures.plot_effects(RECORDS.effects, **where),
     "plot_effect_summary": lambda **where: figures.plot_effect_summary(RECORDS.effects, **where),
 }
-GRIDS = {"plot_fields", "plot_combinations", "plot_effects", "plot_layer_statistics"}
+GRIDS = {
+    "plot_fields",
+    "plot_combinations",
+    "plot_effects",
+    "plot_layer_statistics",
+    "plot_cell_types",
+    "plot_pathways",
+}
 UNITS = {
     "plot_stimulus": ["time (s)", "y (µm)"],
     "plot_rates": ["time (s)", "firing rate (Hz)"],
@@ -237,6 +310,10 @@ UNITS = {
     "plot_stability": ["cosine with the matched mode"],
     "plot_curve": ["step", "training loss"],
     "plot_mode_cells": ["Pearson r"],
+    "plot_cell_types": ["number of clusters", "silhouette", "gap statistic", "mode", "cell"],
+    "plot_spike_gains": ["gain beyond the rate\n(bits per spike)"],
+    "plot_interneuron_matches": ["Pearson r, held out"],
+    "plot_pathways": ["stimulus", "channel", "share of all |contributions|"],
     "plot_fields": ["x (µm)", "y (µm)", "lag (ms)", "time course\n(Hz)"],
     "plot_combinations": ["spatial map (300 × 300 µm), one colour scale for each cell"],
     "plot_effects": ["change of the mean rate (%)"],
@@ -560,3 +637,40 @@ def test_dictionary_is_relative_to_the_size_of_features():
     np.testing.assert_allclose(image(ax), record.relative_dictionary[:, order])
     np.testing.assert_allclose(np.linalg.norm(image(ax), axis=1), 1)
     assert "weight relative to the feature's size" in labels(ax.figure)
+
+
+def test_cell_types_show_criteria_and_cells_by_cluster():
+    found = RECORDS.cell_types
+    silhouette, gap, stability, cells = figures.plot_cell_types(found, figure=Figure())
+    responses, modes, chosen = silhouette.get_lines()
+    np.testing.assert_array_equal(modes.get_ydata(), found.criteria["silhouette"])
+    np.testing.assert_array_equal(responses.get_ydata(), found.criteria["response_silhouette"])
+    assert chosen.get_xdata() == [3, 3]
+    np.testing.assert_array_equal(gap.get_lines()[0].get_ydata(), found.criteria["gap"])
+    np.testing.assert_array_equal(stability.get_lines()[0].get_ydata(), found.criteria["stability"])
+    order = np.argsort(found.labels, kind="stable")
+    np.testing.assert_array_equal(image(cells), found.correlations[order])
+
+
+def test_spike_gains_show_called_pairs_with_intervals_and_untested_ones_not():
+    table = RECORDS.spike_gains
+    ax = DRAWN["plot_spike_gains"](ax=Figure().subplots())
+    _, _, others, called = ax.get_lines()
+    np.testing.assert_array_equal(called.get_ydata(), table["gain"][table["mode"] == 1])
+    np.testing.assert_array_equal(others.get_ydata(), table["gain"][table["mode"].isin([0, 2])])
+
+
+def test_interneuron_names_say_the_unit():
+    ax = DRAWN["plot_interneuron_matches"](ax=Figure().subplots())
+    assert [text.get_text() for text in ax.get_xticklabels()][1] == "1\nunit 250"
+    np.testing.assert_array_equal(ax.get_lines()[-1].get_ydata(), RECORDS.interneurons["r"][:2])
+
+
+def test_pathways_write_p_of_two_stimuli_and_not_of_one():
+    axes = DRAWN["plot_pathways"](figure=Figure())
+    assert [ax.get_title(loc="left") for ax in axes] == ["difference, p = 0.01"] * 3 + [
+        "overlap 0.60, p = 0.03"
+    ]
+    one = RECORDS.pathways[RECORDS.pathways["stimulus"] == "natural"]
+    axes = figures.plot_pathways(one, figure=Figure())
+    assert [ax.get_title(loc="left") for ax in axes] == [""] * 4

@@ -3,6 +3,7 @@
 from ._record import Record
 from ._records import (
     REPRODUCES,
+    CellTypes,
     Contributions,
     Effects,
     Fields,
@@ -23,6 +24,7 @@ RECORDS = {
         Contributions,
         Modes,
         Stability,
+        CellTypes,
         Fields,
         Effects,
     )
@@ -31,6 +33,7 @@ RECORDS = {
 __all__ = [
     "RECORDS",
     "REPRODUCES",
+    "CellTypes",
     "Contributions",
     "Effects",
     "Fields",

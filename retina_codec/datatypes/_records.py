@@ -314,6 +314,66 @@ class Stability(Record):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class CellTypes(Record):
+    """Cells grouped by the modes they go with, and how much the groups are worth.
+
+    Attributes
+    ----------
+    correlations
+        Pearson's r of the rate of each cell with the loading of each mode.
+    labels
+        Cluster of each cell at the number of clusters that was chosen.
+    candidates
+        Cluster of each cell at each number of clusters.
+    criteria
+        One row for each number of clusters `n_clusters`: `silhouette` (NaN for 1), `gap` and
+        `gap_error`, `stability` (mean adjusted Rand index of clusterings of resampled time with
+        this one; NaN for 1), `response_silhouette` (see `response_labels`).
+    choices
+        Number of clusters by each rule, and what was `chosen`.
+    null_silhouette
+        Silhouettes where each loading was shifted in time by itself, at each number of clusters.
+    null_labels
+        Clusters of the same draws, at their number of largest silhouette.
+    response_labels
+        Clusters of the cells by the correlation of their rates with one another, without modes, at
+        the number of largest silhouette.
+    layer, target, method, points
+        Whose modes they are, how cells were grouped, and what was made of the correlations first.
+    """
+
+    correlations: Float[Any, "cell mode"] = field(metadata={"long_name": "Pearson r"})
+    labels: Int[Any, " cell"] = field(metadata={"long_name": "cluster"})
+    candidates: Int[Any, "k cell"] = field(metadata={"long_name": "cluster"})
+    criteria: Annotated[pd.DataFrame, "k"]
+    choices: dict[str, Any]
+    null_silhouette: Float[Any, "draw k"] = field(metadata={"long_name": "silhouette by chance"})
+    null_labels: Int[Any, "draw cell"] = field(metadata={"long_name": "cluster by chance"})
+    response_labels: Int[Any, " cell"] = field(metadata={"long_name": "cluster of responses"})
+    layer: str
+    target: str
+    method: str
+    points: str
+
+    def __post_init__(self):
+        super().__post_init__()
+        n_clusters = int(np.asarray(self.labels).max(initial=-1)) + 1
+        if n_clusters != self.choices.get("chosen"):
+            msg = (
+                f"CellTypes: 'labels' go up to {n_clusters - 1}, but 'choices' says "
+                f"{self.choices.get('chosen')} clusters were chosen, numbered from 0."
+            )
+            raise ValueError(msg)
+
+    @property
+    def p_value(self) -> float:
+        """How often shifted loadings have so large a best silhouette: (1 + such) / (1 + draws)."""
+        best = np.nanmax(self.criteria["silhouette"].to_numpy(dtype=float), initial=0.0)
+        by_chance = np.nanmax(np.asarray(self.null_silhouette), axis=1, initial=0.0)
+        return float((1 + np.sum(by_chance >= best)) / (1 + len(by_chance)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Fields(Record):
     """Receptive fields: of cells, of moments, of modes.
 

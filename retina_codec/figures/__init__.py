@@ -1,16 +1,20 @@
 """Pictures of records: one function each, which draws what is there and computes no science."""
 
+from ._cell_types import plot_cell_types
 from ._contributions import plot_contributions, plot_gap
 from ._effects import plot_effect_summary, plot_effects
 from ._fields import plot_combinations, plot_fields
 from ._fits import plot_curve, plot_stability
 from ._layers import plot_layer_statistics
 from ._modes import plot_dictionary, plot_loadings, plot_mode_cells
+from ._pathways import plot_pathways
 from ._predictions import plot_prediction, plot_scores
 from ._recording import plot_rates, plot_stimulus
+from ._spikes import plot_interneuron_matches, plot_spike_gains
 from ._style import style
 
 __all__ = [
+    "plot_cell_types",
     "plot_combinations",
     "plot_contributions",
     "plot_curve",
@@ -19,12 +23,15 @@ __all__ = [
     "plot_effects",
     "plot_fields",
     "plot_gap",
+    "plot_interneuron_matches",
     "plot_layer_statistics",
     "plot_loadings",
     "plot_mode_cells",
+    "plot_pathways",
     "plot_prediction",
     "plot_rates",
     "plot_scores",
+    "plot_spike_gains",
     "plot_stability",
     "plot_stimulus",
     "style",

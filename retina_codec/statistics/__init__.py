@@ -1,8 +1,11 @@
 """Numbers that describe contributions and modes, beside what chance alone would give."""
 
-from ._blocks import time_blocks
-from ._cells import cell_clusters, mode_cells
+from ._blocks import block_draws, block_numbers, resampled_blocks, time_blocks
+from ._cell_types import agreement_with_types, cell_types, gap_statistic, type_recovery
+from ._cells import cell_clusters, channel_profiles, mode_cells
+from ._clusters import agglomerative, clusterings, directions, k_means, silhouette, z_scored
 from ._correlation import circular_shift, correlations_with, pearson, permutation
+from ._interneurons import interneuron_matches
 from ._layers import (
     excitation_inhibition_correlation,
     hoyer_sparsity,
@@ -13,25 +16,48 @@ from ._layers import (
     shuffled_features,
 )
 from ._modes import co_occurrence, describe_modes
+from ._pathways import effective_number, overlap, pathways
 from ._predicted import explained_by, trees
+from ._spikes import poisson_regression, pooled_p, spikes_beyond_rate
 
 __all__ = [
+    "agglomerative",
+    "agreement_with_types",
+    "block_draws",
+    "block_numbers",
     "cell_clusters",
+    "cell_types",
+    "channel_profiles",
     "circular_shift",
+    "clusterings",
     "co_occurrence",
     "correlations_with",
     "describe_modes",
+    "directions",
+    "effective_number",
     "excitation_inhibition_correlation",
     "explained_by",
+    "gap_statistic",
     "hoyer_sparsity",
+    "interneuron_matches",
+    "k_means",
     "layer_statistics",
     "mode_cells",
     "n_components",
+    "overlap",
     "participation_ratio",
+    "pathways",
     "pearson",
     "permutation",
+    "poisson_regression",
+    "pooled_p",
+    "resampled_blocks",
     "resampled_features",
     "shuffled_features",
+    "silhouette",
+    "spikes_beyond_rate",
     "time_blocks",
     "trees",
+    "type_recovery",
+    "z_scored",
 ]

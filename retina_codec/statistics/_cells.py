@@ -1,18 +1,15 @@
 """Which cells go with which modes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
 
-from retina_codec.datatypes import Modes
+from retina_codec.datatypes import Contributions, Modes
 
-from ._correlation import ROUNDING, pearson
-
-MOST_CLUSTERS = 8
-MIN_CELLS = 3
-N_STARTS = 10
+from ._clusters import Method, clusterings, k_means, silhouette, z_scored
+from ._correlation import pearson
 
 
 def mode_cells(
@@ -46,8 +43,47 @@ def mode_cells(
     return table
 
 
+def channel_profiles(of_cells: Sequence[Contributions]) -> Float[np.ndarray, "cell feature"]:
+    """Return what each cell is made of: the share of each feature in all contributions to it.
+
+    Points for `cell_clusters` that do not depend on where the field of a cell lies, as correlations
+    with modes do, because modes are summed over space and the same for all cells.
+
+    Parameters
+    ----------
+    of_cells
+        Pooled contributions of one layer, one record for each cell (target `one_cell`).
+
+    Returns
+    -------
+    Mean |contribution| of each feature, divided by the sum over features; 0 for a silent cell.
+
+    Raises
+    ------
+    ValueError
+        If the records have different features or are not pooled.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import planted_contributions
+    >>> record, _ = planted_contributions(n_features=6, n_samples=100)
+    >>> channel_profiles([record, record]).sum(axis=1).round(6)
+    array([1., 1.])
+    """
+    features = {(tuple(record.channel), tuple(record.sign)) for record in of_cells}
+    if len(features) != 1 or any(np.ndim(record.values) != 2 for record in of_cells):
+        msg = (
+            "'of_cells' must hold pooled contributions with axes (sample, feature) and the same "
+            f"features for all cells, got {len(features)} sets of features."
+        )
+        raise ValueError(msg)
+    size = np.stack([np.abs(np.asarray(record.values)).mean(axis=0) for record in of_cells])
+    total = size.sum(axis=1, keepdims=True)
+    return size / np.where(total > 0, total, 1.0)
+
+
 def cell_clusters(
-    correlations: Float[np.ndarray, "cell mode"], *, seed: int = 0
+    correlations: Float[np.ndarray, "cell mode"], *, method: Method = k_means, seed: int = 0
 ) -> tuple[Int[np.ndarray, " cell"], float]:
     """Group the cells that go with the same modes.
 
@@ -55,6 +91,8 @@ def cell_clusters(
     ----------
     correlations
         Of the rate of each cell with the loading of each mode; NaN counts as 0.
+    method
+        `k_means`, `agglomerative` or a function like them.
     seed
         Of the k-means starts.
 
@@ -69,7 +107,8 @@ def cell_clusters(
     Notes
     -----
     k-means on correlations z-scored across cells; of k = 2 to 8 the one of largest silhouette.
-    A silhouette is also found in noise: compare it with that of shuffled data.
+    A silhouette is also found in noise: compare it with that of shuffled data, as `cell_types`
+    does.
 
     References
     ----------
@@ -80,17 +119,8 @@ def cell_clusters(
     >>> cell_clusters(np.array([[0.9, 0.0], [0.8, 0.0], [0.0, 0.9], [0.1, 0.9]]))[0].tolist()
     [1, 1, 0, 0]
     """
-    r = np.nan_to_num(np.asarray(correlations, dtype=float))
-    spread = r.std(axis=0)
-    z = (r - r.mean(axis=0)) / np.where(spread > ROUNDING, spread, 1.0)
-    most = min(MOST_CLUSTERS, len(z) - 1, len(np.unique(z, axis=0)))
-    best = np.zeros(len(z), dtype=int), 0.0
-    if len(z) < MIN_CELLS or most < 2:
-        return best
-    candidates = [_k_means(z, k, seed) for k in range(2, most + 1)]
-    return max(candidates, key=lambda candidate: candidate[1])
-
-
-def _k_means(z, k, seed):
-    labels = KMeans(k, n_init=N_STARTS, random_state=seed).fit_predict(z).astype(int)
-    return labels, float(silhouette_score(z, labels))
+    z = z_scored(correlations)
+    labels = clusterings(z, method=method, seed=seed)
+    silhouettes = [silhouette(z, each) for each in labels]
+    best = max(range(len(labels)), key=lambda i: (i > 0, silhouettes[i]))
+    return labels[best], silhouettes[best]

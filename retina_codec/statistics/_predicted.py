@@ -1,16 +1,15 @@
-"""What explains how a number changes from moment to moment, on moments that the fit has not seen."""
+"""What explains how a number changes from moment to moment, on moments held out."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float
 from sklearn.base import RegressorMixin, clone
 from sklearn.ensemble import ExtraTreesRegressor
 
-from ._blocks import time_blocks
+from ._blocks import N_BLOCKS, block_draws, block_numbers, time_blocks
 
-N_BLOCKS = 20
 N_FOLDS = 5
 N_BOOTSTRAPS = 500
 INTERVAL = 2.5, 97.5
@@ -106,14 +105,8 @@ def _errors(columns, values, model):
 
 
 def _interval(own, of_mean, rng) -> tuple[float, float]:
-    blocks: Shaped[np.ndarray, "block 2"] = np.array(
-        [
-            (a.sum(), b.sum())
-            for a, b in zip(
-                np.array_split(own, N_BLOCKS), np.array_split(of_mean, N_BLOCKS), strict=True
-            )
-        ]
-    )
-    drawn = blocks[rng.integers(N_BLOCKS, size=(N_BOOTSTRAPS, N_BLOCKS))].sum(axis=1)
+    block = block_numbers(len(own))
+    sums = np.stack([np.bincount(block, weights=errors) for errors in (own, of_mean)], axis=1)
+    drawn = block_draws(N_BLOCKS, N_BOOTSTRAPS, rng) @ sums
     low, high = np.percentile(1 - drawn[:, 0] / drawn[:, 1], INTERVAL)
     return float(low), float(high)
