@@ -12,9 +12,12 @@ from retina_codec.receptive_fields import (
     attribute_to_channels,
     attribute_to_modes,
     instantaneous_fields,
+    mean_parts,
     midpoints,
     separate_space_time,
+    share_of_field,
     shares_of_modes,
+    two_moments,
 )
 from retina_codec.simulation import Circuit
 from retina_codec.stimuli import Screen, natural_scenes, white_noise
@@ -216,3 +219,29 @@ def test_what_does_not_belong_together_is_refused(explained):
         attribute_to_modes(parts, record, modes)
     with pytest.raises(ValueError, match="No layer 'bipola'"):
         attribute_to_channels(network, samples, layer="bipola", cells=[0], index=[1])
+
+
+def test_shares_of_the_field_sum_to_one_and_two_moments_to_their_field(explained):
+    network, samples, record, modes = explained
+    index = np.arange(0, len(samples), 12)
+    parts = attribute_to_channels(network, samples, layer="bipolar", cells=[2, 6], index=index)
+    shared = attribute_to_modes(parts, record, modes)
+    table = share_of_field(shared)
+    np.testing.assert_allclose(table.groupby("cell")["share"].sum(), 1)
+    assert (table["low"] <= table["share"]).all() and (table["share"] <= table["high"]).all()
+    means = mean_parts(shared)
+    fields = instantaneous_fields(network, samples, cells=[6], index=index)
+    of_cell = np.asarray(means.values)[means.items["cell"] == 6].sum(axis=0)
+    assert relative(of_cell, np.asarray(fields.values).mean(axis=0)) < 1e-4
+    moments = two_moments(shared, cell=6, most=2)
+    assert moments.items["label"].tolist()[:1] + moments.items["label"].tolist()[3:6] == [
+        "IRF",
+        "other modes",
+        "unexplained",
+        "IRF",
+    ]
+    maps = np.asarray(moments.values)[:, 0].reshape(2, 5, -1)
+    np.testing.assert_allclose(maps[:, 1:].sum(axis=1), maps[:, 0], atol=1e-5)
+    assert moments.items["sample"].nunique() == 2
+    own = moments.items.groupby("sample")["share"].sum()
+    np.testing.assert_allclose(own, 2)

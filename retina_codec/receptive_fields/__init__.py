@@ -7,6 +7,7 @@ from .cropping import cropped
 from .description import DESCRIPTIONS, describe_fields
 from .entrance import Entrance, LazyFields, entrance_of
 from .instantaneous import as_input, instantaneous_fields, mean_fields, midpoints
+from .parts import mean_parts, share_of_field, two_moments
 from .separation import separate_space_time
 from .states import states, transitions
 from .streaming import stream_fields
@@ -26,12 +27,15 @@ __all__ = [
     "fields_of_combinations",
     "instantaneous_fields",
     "mean_fields",
+    "mean_parts",
     "midpoints",
     "peak_position",
     "separate_space_time",
+    "share_of_field",
     "shares_of_modes",
     "spike_triggered_average",
     "states",
     "stream_fields",
     "transitions",
+    "two_moments",
 ]

@@ -72,7 +72,8 @@ def transitions(
 
     Notes
     -----
-    Null: the same episodes in random order; what then follows on itself is no transition. p is
+    Null: the same episodes in random order. What then follows on itself is no transition, so the
+    counts of a draw are scaled to as many transitions from each combination as there were. p is
     (1 + number of draws that are at least as far from the expected number) / (1 + draws).
     """
     names, _, _ = episodes(np.array(combination_of_each(active_modes(modes, threshold=threshold))))
@@ -81,6 +82,8 @@ def transitions(
     rng = np.random.default_rng(seed)
     found = _counts(number, len(frequent))
     null = np.array([_counts(rng.permutation(number), len(frequent)) for _ in range(n_draws)])
+    following = null.sum(axis=2, keepdims=True)
+    null = null * found.sum(axis=1, keepdims=True) / np.maximum(following, 1)
     expected = null.mean(axis=0)
     reached = (np.abs(null - expected) >= np.abs(found - expected)).sum(axis=0)
     rows = [
@@ -114,4 +117,6 @@ def _counts(number: np.ndarray, n: int) -> np.ndarray:
     """How often each state follows on each other one; -1 is a state that nobody looks at."""
     before, after = number[:-1], number[1:]
     seen = (before >= 0) & (after >= 0)
-    return np.bincount(before[seen] * n + after[seen], minlength=n * n).reshape(n, n)
+    counts = np.bincount(before[seen] * n + after[seen], minlength=n * n).reshape(n, n)
+    np.fill_diagonal(counts, 0)
+    return counts
