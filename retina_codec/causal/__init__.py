@@ -2,5 +2,6 @@
 
 from ._effects import channels_of_mode, effects, selectivity
 from ._masks import ablated, preserved
+from ._minimal import minimal_circuit
 
-__all__ = ["ablated", "channels_of_mode", "effects", "preserved", "selectivity"]
+__all__ = ["ablated", "channels_of_mode", "effects", "minimal_circuit", "preserved", "selectivity"]
