@@ -1,5 +1,6 @@
 """Records: what the steps of the analysis hand to each other. Frozen and self-checking."""
 
+from ._event import Event
 from ._record import Record
 from ._records import (
     REPRODUCES,
@@ -25,6 +26,7 @@ RECORDS = {
         Stability,
         Fields,
         Effects,
+        Event,
     )
 }
 
@@ -33,6 +35,7 @@ __all__ = [
     "REPRODUCES",
     "Contributions",
     "Effects",
+    "Event",
     "Fields",
     "Modes",
     "Predictions",

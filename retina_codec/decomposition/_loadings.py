@@ -10,7 +10,7 @@ from ._checks import finite_matrix
 
 
 def loadings_of(contributions: Contributions, modes: Modes) -> Float[np.ndarray, "sample mode"]:
-    r"""How much of each given mode, never less than 0, describes contributions best.
+    r"""How much of each mode there is in contributions that it was not learned from, 0 or more.
 
     For each sample, with x its contributions in the units of the modes, D their dictionary and s
     the sizes of the features (1 where the method did not divide by them),
