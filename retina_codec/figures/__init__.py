@@ -6,6 +6,7 @@ from ._fields import plot_combinations, plot_fields
 from ._fits import plot_curve, plot_stability
 from ._layers import plot_layer_statistics
 from ._modes import plot_dictionary, plot_loadings, plot_mode_cells
+from ._phenomena import plot_minimal_circuit, plot_phenomenon, plot_signatures
 from ._predictions import plot_prediction, plot_scores
 from ._recording import plot_rates, plot_stimulus
 from ._style import style
@@ -21,10 +22,13 @@ __all__ = [
     "plot_gap",
     "plot_layer_statistics",
     "plot_loadings",
+    "plot_minimal_circuit",
     "plot_mode_cells",
+    "plot_phenomenon",
     "plot_prediction",
     "plot_rates",
     "plot_scores",
+    "plot_signatures",
     "plot_stability",
     "plot_stimulus",
     "style",

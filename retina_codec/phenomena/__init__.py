@@ -7,8 +7,8 @@ from ._flashes import (
     CONTRAST_ADAPTATION,
     LATENCY_CODING,
     OMITTED_STIMULUS,
-    OMITTED_STIMULUS_TIMING,
     PAIRED_FLASH,
+    RESPONSE_AFTER_BEAT,
 )
 from ._motion import MOTION_ANTICIPATION, MOTION_REVERSAL, OBJECT_MOTION, REVERSING_GRATING
 from ._phenomenon import Phenomenon, Response
@@ -19,8 +19,8 @@ PHENOMENA: Mapping[str, Phenomenon] = MappingProxyType(
         phenomenon.name: phenomenon
         for phenomenon in (
             PAIRED_FLASH,
+            RESPONSE_AFTER_BEAT,
             OMITTED_STIMULUS,
-            OMITTED_STIMULUS_TIMING,
             LATENCY_CODING,
             CONTRAST_ADAPTATION,
             REVERSING_GRATING,

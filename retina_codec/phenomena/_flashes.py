@@ -59,56 +59,60 @@ PAIRED_FLASH = Phenomenon(
     conditions=in_both_polarities(_pairs),
     signature=of_the_stronger_polarity(_suppression),
     event="dark pair",
-    repeats=(0.02, 0.05, 0.1, 0.2),
+    repeats=(0.05, 0.075, 0.1, 0.15),
     varied="interval (s)",
     reference="Maheswaranathan et al. (2023), doi:10.1016/j.neuron.2023.06.007",
 )
 
 
-def _beats(screen: Screen, n_flashes: float, polarity: float) -> dict[str, Stimulus]:
-    how = {"n_flashes": int(n_flashes), "contrast": 2 * polarity, "screen": screen}
+def _beats(screen: Screen, period_s: float, polarity: float) -> dict[str, Stimulus]:
+    how = {"period_s": period_s, "contrast": 2 * polarity, "screen": screen}
     return {
-        "beat": omitted_stimulus(**how, period_s=PERIOD_S),
-        "last flash alone": omitted_stimulus(**how, period_s=PERIOD_S, last_alone=True),
+        "beat": omitted_stimulus(**how, n_flashes=N_FLASHES),
+        "last flash alone": omitted_stimulus(**how, n_flashes=N_FLASHES, last_alone=True),
     }
 
 
-def _beyond_the_beat(responses: Responses, n_flashes: float) -> tuple[PerCell, PerCell]:
+def _beyond_the_beat(responses: Responses, period_s: float) -> tuple[PerCell, PerCell]:
     beat, alone = responses["beat"], responses["last flash alone"]
+    added = Response(_added_up(alone, period_s), alone.time_s)
     size = np.maximum(beat.evoked.max(axis=0), alone.evoked.max(axis=0))
     size = np.where(size >= LEAST_HZ, size, np.nan)
-    after = beat.within(0, AFTER_OMISSION_S)
-    left = alone.peak(0, AFTER_OMISSION_S)
-    added = _added_up(alone, PERIOD_S, int(n_flashes))[after].max(axis=0)
-    return beat.peak(0, AFTER_OMISSION_S) / size, np.maximum(left, added) / size
+    return _rise(beat) / size, np.maximum(_rise(alone), _rise(added)) / size
 
 
-def _added_up(alone: Response, period_s: float, n_flashes: int) -> Float[np.ndarray, "sample cell"]:
+def _rise(response: Response) -> PerCell:
+    """How far the rate rises again after time 0."""
+    after = response.evoked[response.within(0, AFTER_OMISSION_S)]
+    return after.max(axis=0) - after[0]
+
+
+def _added_up(alone: Response, period_s: float) -> Float[np.ndarray, "sample cell"]:
     """Sum of the responses to single flashes, each moved to its place in the beat."""
     frames = round(period_s / (alone.time_s[1] - alone.time_s[0]))
     evoked, total = alone.evoked, np.zeros_like(alone.evoked)
-    for k in range(n_flashes):
+    for k in range(N_FLASHES):
         total[: len(evoked) - k * frames] += evoked[k * frames :]
     return total
 
 
-OMITTED_STIMULUS = Phenomenon(
-    name="omitted stimulus response",
+RESPONSE_AFTER_BEAT = Phenomenon(
+    name="response after a beat",
     measure=(
-        "peak after the first flash that lacks, relative to the highest response to flashes; "
-        "control: the same after the last flash alone, or after as many that add up"
+        "how far the rate rises again after the first flash that lacks, relative to the highest "
+        "response; control: the same after the last flash alone, or where flashes add up"
     ),
     conditions=in_both_polarities(_beats),
     signature=of_the_stronger_polarity(_beyond_the_beat),
     event="dark beat",
-    repeats=(3.0, 5.0, 8.0),
-    varied="number of flashes",
+    repeats=PERIODS_S,
+    varied="period (s)",
     reference="Schwartz et al. (2007), Nature Neuroscience 10:552-554",
 )
 
 
-def _beats_of_periods(screen: Screen, n_flashes: float, polarity: float) -> dict[str, Stimulus]:
-    how = {"n_flashes": int(n_flashes), "contrast": 2 * polarity, "screen": screen}
+def _beats_of_periods(screen: Screen, contrast: float, polarity: float) -> dict[str, Stimulus]:
+    how = {"n_flashes": N_FLASHES, "contrast": contrast * polarity, "screen": screen}
     beats = {f"beat of {p:g} s": omitted_stimulus(**how, period_s=p) for p in PERIODS_S}
     alone = {
         f"last flash of {p:g} s": omitted_stimulus(**how, period_s=p, last_alone=True)
@@ -117,25 +121,25 @@ def _beats_of_periods(screen: Screen, n_flashes: float, polarity: float) -> dict
     return beats | alone
 
 
-def _locking(responses: Responses, n_flashes: float) -> tuple[PerCell, PerCell]:
+def _locking(responses: Responses, contrast: float) -> tuple[PerCell, PerCell]:
     beats = [responses[f"beat of {p:g} s"] for p in PERIODS_S]
     added = [
-        Response(_added_up(responses[f"last flash of {p:g} s"], p, int(n_flashes)), beat.time_s)
+        Response(_added_up(responses[f"last flash of {p:g} s"], p), beat.time_s)
         for p, beat in zip(PERIODS_S, beats, strict=True)
     ]
-    value = _slope_over_periods(beats)
-    control = np.nan_to_num(_slope_over_periods(added), nan=0.0)
-    return value, control
-
-
-def _slope_over_periods(responses: list[Response]) -> PerCell:
-    """Slope of the time from the last flash to the peak; NaN where there is only a decay."""
-    times = np.array([_time_of_peak(r) for r in responses])
-    since_last = times + np.array(PERIODS_S)[:, None]
-    return np.polyfit(PERIODS_S, since_last, 1)[0]
+    since_last, if_added = (
+        np.array([_time_of_peak(r) for r in some]) + np.array(PERIODS_S)[:, None]
+        for some in (beats, added)
+    )
+    value, control = (
+        1 - np.abs(_line(np.array(PERIODS_S), times, least=least)[0] - 1)
+        for times, least in ((since_last, 3), (if_added, 2))
+    )
+    return np.maximum(value, -1), np.maximum(np.nan_to_num(control, nan=0.0), 0)
 
 
 def _time_of_peak(response: Response) -> PerCell:
+    """Time of the peak after time 0; NaN where the rate does not rise."""
     after = response.within(0, AFTER_OMISSION_S)
     evoked, time_s = response.evoked[after], response.time_s[after]
     times = refined_peak_s(evoked, time_s)
@@ -161,18 +165,18 @@ def refined_peak_s(
     return time_s[top] + np.clip(shift, -1, 1) * (time_s[1] - time_s[0])
 
 
-OMITTED_STIMULUS_TIMING = Phenomenon(
-    name="omitted stimulus timing",
+OMITTED_STIMULUS = Phenomenon(
+    name="omitted stimulus response",
     measure=(
-        "how far the peak after the last flash moves when the period of the beat gets longer "
-        "(s per s): 1 locked to the flash that lacks, 0 to the last one shown; control: the same "
-        "where flashes add up"
+        "1 - |s - 1|, s = how far the peak after the last flash moves when the period of the beat "
+        "gets longer: 1 locked to the flash that lacks, 0 to the last one shown; control: the same "
+        "where responses to single flashes add up, at least 0"
     ),
     conditions=in_both_polarities(_beats_of_periods),
     signature=of_the_stronger_polarity(_locking),
     event="dark beat of 0.1 s",
-    repeats=(3.0, 5.0, 8.0),
-    varied="number of flashes",
+    repeats=(1.0, 1.5, 2.0, 3.0),
+    varied="contrast",
     reference="Schwartz et al. (2007), Nature Neuroscience 10:552-554",
 )
 
@@ -186,15 +190,21 @@ def _flashes_of_contrasts(screen: Screen, flash_s: float, polarity: float) -> di
 
 def _earlier_with_contrast(responses: Responses, flash_s: float) -> tuple[PerCell, PerCell]:
     times = np.array([_half_rise_s(responses[f"contrast {c:g}"]) for c in CONTRASTS])
-    octaves = np.log2(CONTRASTS)[:, None]
-    n = np.isfinite(times).sum(axis=0)
-    seen = np.where(np.isfinite(times), 1.0, np.nan)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean_s = np.nansum(times, axis=0) / n
-        away = octaves * seen - np.nansum(octaves * seen, axis=0) / n
-        slope = np.nansum(away * (times - mean_s), axis=0) / np.nansum(away**2, axis=0)
-        value = np.where(n >= 3, -slope / mean_s, np.nan)
-    return value, np.zeros_like(value)
+    slope, mean_s = _line(np.log2(CONTRASTS), times, least=3)
+    return -slope / mean_s, np.zeros_like(slope)
+
+
+def _line(
+    x: Float[np.ndarray, " point"], y: Float[np.ndarray, "point cell"], *, least: int
+) -> tuple[PerCell, PerCell]:
+    """Slope and mean of each cell over its finite points; NaN with fewer than `least`."""
+    seen = np.isfinite(y)
+    n = np.where(seen.sum(axis=0) >= least, seen.sum(axis=0), np.nan)
+    x, y = np.where(seen, x[:, None], 0), np.where(seen, y, 0)
+    mean = y.sum(axis=0) / n
+    away = np.where(seen, x - x.sum(axis=0) / n, 0)
+    spread = (away**2).sum(axis=0)
+    return (away * y).sum(axis=0) / np.where(spread > 0, spread, np.nan), mean
 
 
 def _half_rise_s(response: Response) -> PerCell:

@@ -29,7 +29,7 @@ HALF_PERIOD_S, SETTLED_S, GRATING_S = 0.5, 1.0, 3.0
 ONE_BURST = 0.5
 STILL_S, JITTER_S, DISC_SHARE = 0.5, 3.0, 0.25
 AFTER_REVERSAL_S = 0.3
-SPEED_PX_S, SPACING_PX, FLASH_S, PAUSE_S = 40.0, 3.0, 0.075, 0.425
+SPEED_PX_S, SPACING_PX, FLASH_S, PAUSE_S = 40.0, 3.2, 0.08, 0.42
 DIRECTIONS_DEG = (0.0, 90.0, 180.0, 270.0)
 
 
@@ -142,31 +142,28 @@ MOTION_REVERSAL = Phenomenon(
 def _moved_and_flashed(
     screen: Screen, direction_deg: float, polarity: float
 ) -> dict[str, Stimulus]:
-    how = {"direction_deg": direction_deg, "contrast": polarity, "screen": screen}
+    how = {"contrast": polarity, "screen": screen}
+    there, back = direction_deg, direction_deg + 180
+    flashed = {"spacing_px": SPACING_PX, "flash_s": FLASH_S, "pause_s": PAUSE_S}
     return {
-        "moving bar": smooth_motion(**how, speed_px_s=SPEED_PX_S),
-        "flashed bars": flashed_bars(
-            **how, spacing_px=SPACING_PX, flash_s=FLASH_S, pause_s=PAUSE_S
-        ),
+        "moving bar": smooth_motion(direction_deg=there, speed_px_s=SPEED_PX_S, **how),
+        "moving the other way": smooth_motion(direction_deg=back, speed_px_s=SPEED_PX_S, **how),
+        "flashed bars": flashed_bars(direction_deg=there, **flashed, **how),
     }
 
 
 def _compensation(responses: Responses, direction_deg: float) -> tuple[PerCell, PerCell]:
-    """Share of the latency by which the response is ahead of where a delayed one would be."""
-    moving = responses["moving bar"]
+    """Share of the latency that is made up for; the place of the cell cancels in both ways."""
+    ways = [responses["moving bar"], responses["moving the other way"]]
     flashed, places = _by_place(responses["flashed bars"])
-    strength = flashed.max(axis=1)
-    near = np.where(strength >= strength.max(axis=0) / 2, np.maximum(strength, 0), 0)
-    near = np.where(strength.max(axis=0) >= LEAST_HZ, near, np.nan)
-    centre_px = places @ near / near.sum(axis=0)
-    latency_s = _latency(flashed, moving)
-    lags = [
-        refined_peak_s(rates, moving.time_s) * SPEED_PX_S - centre_px
-        for rates in (moving.evoked, _added_along(flashed, places, moving))
-    ]
-    value, control = (1 - lag / (SPEED_PX_S * latency_s) for lag in lags)
-    answered = moving.evoked.max(axis=0) >= LEAST_HZ
-    return np.where(answered, value, np.nan), control
+    added = [_added_along(flashed, side * places, ways[0]) for side in (1, -1)]
+    latency_s = _latency(flashed, ways[0])
+    value, control = (
+        1 - np.mean([refined_peak_s(rates, ways[0].time_s) for rates in both], axis=0) / latency_s
+        for both in ([way.evoked for way in ways], added)
+    )
+    answers = [way.evoked.max(axis=0) for way in ways] + [flashed.max(axis=(0, 1))]
+    return np.where(np.min(answers, axis=0) >= LEAST_HZ, value, np.nan), np.maximum(control, 0)
 
 
 def _by_place(
@@ -206,14 +203,14 @@ def _added_along(
 MOTION_ANTICIPATION = Phenomenon(
     name="motion anticipation",
     measure=(
-        "share of the flash latency that the response to a moving bar makes up for: 1 - lag / "
-        "(speed * latency), lag from the centre of the flash responses to the bar at the peak; "
-        "1 without delay; control: responses to the flashed bars added up along the way"
+        "share of the latency to flashed bars that the response to a moving bar makes up for: "
+        "1 - (delay of the peak, mean of both ways) / latency; 1 without delay; "
+        "control: responses to the flashed bars added up along the way, at least 0"
     ),
     conditions=in_both_polarities(_moved_and_flashed),
     signature=of_the_stronger_polarity(_compensation),
     event="dark moving bar",
-    repeats=DIRECTIONS_DEG,
+    repeats=(0.0, 45.0, 90.0, 135.0),
     varied="direction (°)",
     reference="Berry et al. (1999), Nature 398:334-338",
 )
