@@ -1,6 +1,7 @@
 """Pictures of experiments: responses and pathways of one, signatures of all, minimal circuits."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,8 @@ def plot_phenomenon(
 ) -> np.ndarray:
     """Draw the movie of an event, responses to its conditions, and what carried them, in time.
 
-    Everything is of the first repeat. Conditions of the other polarity are not drawn.
+    Everything is of the first repeat, as long as the event was shown. Conditions of the other
+    polarity are not drawn.
 
     Parameters
     ----------
@@ -50,9 +52,10 @@ def plot_phenomenon(
     Returns
     -------
     np.ndarray
-        One axes for the movie, one for each cell, and one each for contributions and loadings, where
-        there are any.
+        One axes for the movie, one for each cell, and one each for contributions and loadings,
+        where there are any.
     """
+    event = _while_shown(event)
     columns = _columns(event, cells)
     maps = [drawn for drawn in (_contributions(event), _loadings(event)) if drawn]
     heights = [0.6, *[0.9] * len(columns), *[ROW_INCH * max(len(m[1]), 6) for m in maps]]
@@ -94,11 +97,7 @@ def plot_signatures(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         if row:
             ax.axhline(row - 0.5, color=RECORDED, linewidth=0.5)
     ax.axvline(0, color=INK, linewidth=0.6, linestyle=":")
-    counts = [table[table["phenomenon"] == name] for name in names]
-    ticks = [
-        f"{plain(name)}\n{int(part['present'].sum())} of {len(part)} cells"
-        for name, part in zip(names, counts, strict=True)
-    ]
+    ticks = [_present_in(name, table[table["phenomenon"] == name]) for name in names]
     ax.set_yticks(range(len(names)), labels=ticks)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(names) - 0.5, -0.5)
@@ -145,7 +144,7 @@ def plot_minimal_circuit(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
             color=BASELINE,
             markersize=8,
             markerfacecolor="none",
-            label=f"minimal circuit: channels {plain(row.channels)}",
+            label=f"smallest within the error: {plain(row.channels)}",
         )
     ax.set_yscale("symlog", linthresh=0.01)
     ax.set_ylim(bottom=0)
@@ -154,6 +153,20 @@ def plot_minimal_circuit(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
     open_frame(ax)
     return ax
+
+
+def _while_shown(event: Event) -> Event:
+    shown = np.isfinite(np.asarray(event.rates)[0, _row_of(event), :, 0])
+    first, last = np.flatnonzero(shown)[[0, -1]]
+    span = slice(first, last + 1)
+    return replace(
+        event,
+        rates=event.rates[:, :, span],
+        sample=event.sample[span],
+        movie=event.movie[:, span],
+        contributions=None if event.contributions is None else event.contributions[span],
+        loadings=None if event.loadings is None else event.loadings[span],
+    )
 
 
 def _columns(event: Event, cells: Sequence[int] | None) -> list[int]:
@@ -193,12 +206,12 @@ def _draw_movie(ax: Axes, event: Event) -> None:
 
 def _draw_rates(ax: Axes, event: Event, column: int) -> None:
     rates, names = np.asarray(event.rates)[0, :, :, column], list(event.conditions["condition"])
+    ax.plot(event.sample, rates[_row_of(event)], color=NETWORK, linewidth=2, label=event.event)
     for colour, row in zip(BESIDE, _shown_beside(event), strict=False):
-        ax.plot(event.sample, rates[row], color=colour, linewidth=0.9, label=names[row])
-    ax.plot(event.sample, rates[_row_of(event)], color=NETWORK, linewidth=1.4, label=event.event)
+        ax.plot(event.sample, rates[row], color=colour, linewidth=0.8, label=names[row])
     row = event.signatures.iloc[column]
-    found = f"{row['value']:.2f}, control {row['control']:.2f}"
-    ax.set_title(f"cell {int(row['cell'])}: {found}", loc="left", pad=2)
+    found = f"signature {row['value']:.2f}, control {row['control']:.2f}"
+    ax.set_title(f"cell {int(row['cell'])}: {found} (all repeats)", loc="left", pad=2)
     ax.set_ylabel(event.label("rates"))
     ax.set_ylim(bottom=0)
     open_frame(ax)
@@ -221,6 +234,11 @@ def _loadings(event: Event):
     names = [str(mode) for mode in event.modes["mode"]]
     groups = list(map(plain, event.modes["layer"]))
     return np.asarray(event.loadings).T, names, groups, event.label("loadings"), "mode"
+
+
+def _present_in(name: str, part: pd.DataFrame) -> str:
+    n_present, n_answered = int(part["present"].sum()), int(part["value"].notna().sum())
+    return f"{plain(name)}\nin {n_present} of {n_answered} cells that respond"
 
 
 def _draw_signatures(ax: Axes, part: pd.DataFrame, row: int, *, first: bool) -> None:

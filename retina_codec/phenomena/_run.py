@@ -235,7 +235,7 @@ def _table(
         {
             "cell": cells,
             "value": _mean(value),
-            "control": _mean(control),
+            "control": _mean(np.where(np.isfinite(value), control, np.nan)),
             "difference": _mean(difference),
             "low": low,
             "high": high,
