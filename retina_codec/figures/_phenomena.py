@@ -101,7 +101,7 @@ def plot_signatures(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(names)), labels=ticks)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.set(xlabel="signature (index without unit)")
+    ax.set(xlabel="signature (index without unit)", ylabel="phenomenon")
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.2)
     open_frame(ax)
     return ax

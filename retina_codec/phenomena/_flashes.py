@@ -83,7 +83,7 @@ def _beyond_the_beat(responses: Responses, period_s: float) -> tuple[PerCell, Pe
 
 def _rise(response: Response) -> PerCell:
     """How far the rate rises again after time 0."""
-    after = response.evoked[response.within(0, AFTER_OMISSION_S)]
+    after = response.evoked[response.within(0.0, AFTER_OMISSION_S)]
     return after.max(axis=0) - after[0]
 
 
@@ -140,7 +140,7 @@ def _locking(responses: Responses, contrast: float) -> tuple[PerCell, PerCell]:
 
 def _time_of_peak(response: Response) -> PerCell:
     """Time of the peak after time 0; NaN where the rate does not rise."""
-    after = response.within(0, AFTER_OMISSION_S)
+    after = response.within(0.0, AFTER_OMISSION_S)
     evoked, time_s = response.evoked[after], response.time_s[after]
     times = refined_peak_s(evoked, time_s)
     rises = (evoked.max(axis=0) - evoked[0] >= LEAST_HZ) & (evoked.argmax(axis=0) > 0)

@@ -89,7 +89,7 @@ def _prefers_differential(responses: Responses, repeat: float) -> tuple[PerCell,
 
 
 def _mean_above_grey(response: Response) -> PerCell:
-    return np.maximum(response.evoked[response.within(0, JITTER_S)], 0).mean(axis=0)
+    return np.maximum(response.evoked[response.within(0.0, JITTER_S)], 0).mean(axis=0)
 
 
 OBJECT_MOTION = Phenomenon(
@@ -118,7 +118,7 @@ def _reversals(screen: Screen, direction_deg: float, polarity: float) -> dict[st
 
 def _burst(responses: Responses, direction_deg: float) -> tuple[PerCell, PerCell]:
     turned, onward, back = (
-        responses[name].peak(0, AFTER_REVERSAL_S) for name in ("reversal", "onward", "back")
+        responses[name].peak(0.0, AFTER_REVERSAL_S) for name in ("reversal", "onward", "back")
     )
     index = contrast_index(turned, np.maximum(onward, back))
     return index, np.zeros_like(index)
