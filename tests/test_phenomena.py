@@ -42,6 +42,56 @@ class Linear(nn.Module):
         return 20 * self.field(window.flatten(1))
 
 
+class Computed(nn.Module):
+    """One cell whose rate is any function of windows "batch lag y x": positive controls."""
+
+    history = 40
+    normalisation = Normalisation()
+    settings = {"shape": [20, 20]}
+
+    def __init__(self, rate):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, window):
+        """Return 100 times what the function gives."""
+        rate = self.rate(window.detach().numpy())
+        return 100 * torch.tensor(rate[:, None], dtype=torch.float32)
+
+
+def expecting_a_beat(window):
+    """Fires 40 to 60 ms after a flash should have come, by the interval between the last two."""
+    on = np.abs(window).mean(axis=(2, 3)) > 0.5
+    begins = on[:, 1:] & ~on[:, :-1]
+    rates = []
+    for row in begins:
+        since = len(row) - np.flatnonzero(row)[::-1]  # frames since the last, the one before ...
+        late = since[0] - (since[1] - since[0]) if len(since) > 1 else 0
+        rates.append(max(0.0, 1 - abs(late - 5) / 2))
+    return np.array(rates)
+
+
+def without_a_beat(window):
+    """Fires 180 ms after every flash, whatever came before."""
+    on = np.abs(window).mean(axis=(2, 3)) > 0.5
+    begins = on[:, 1:] & ~on[:, :-1]
+    return 1.0 * begins[:, -18] + 0.5 * begins[:, -17] + 0.5 * begins[:, -19]
+
+
+def adapting(window):
+    """Fires with the contrast of the last frames, relative to that of the last 0.2 s."""
+    flicker = window.mean(axis=(2, 3))
+    return np.abs(flicker[:, -3:]).mean(axis=1) / (0.2 + flicker[:, -20:].std(axis=1))
+
+
+def noticing_a_turn(window):
+    """Fires when what is there goes back to where it was."""
+    weight = np.abs(window[:, [-1, -6, -11]]) + 1e-9
+    y, x = np.mgrid[:20, :20]
+    at = np.stack([(weight * place).sum((2, 3)) / weight.sum((2, 3)) for place in (y, x)])
+    return np.maximum(-((at[:, :, 0] - at[:, :, 1]) * (at[:, :, 1] - at[:, :, 2])).sum(0), 0) / 4
+
+
 @pytest.fixture(scope="module")
 def circuit():
     return Circuit(shape=SCREEN.shape, history=25, cells_per_type=1)
@@ -61,13 +111,34 @@ def present(event, network):
     return set(kinds[table["present"] == 1])
 
 
-NEEDS_NONLINEARITY = set(PHENOMENA) - {"object motion sensitivity"}  # an edge, for linear cells
+NOT_FOR_LINEAR_CELLS = {
+    "object motion sensitivity",  # the edge of the disc drives them
+    "contrast adaptation",  # their mean rate does not know the contrast
+}
+NEEDS_NONLINEARITY = [name for name in PHENOMENA if name not in NOT_FOR_LINEAR_CELLS]
 
 
 @pytest.mark.parametrize("name", NEEDS_NONLINEARITY)
 def test_linear_cells_show_nothing(name):
     event = run_phenomenon(Linear(), PHENOMENA[name], screen=SCREEN)
     assert not event.signatures["present"].any()
+    assert np.nanmax(event.rates) > 5
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "expected"),
+    [
+        ("omitted stimulus response", expecting_a_beat, True),
+        ("omitted stimulus response", without_a_beat, False),
+        ("response after a beat", expecting_a_beat, True),
+        ("contrast adaptation", adapting, True),
+        ("motion reversal response", noticing_a_turn, True),
+    ],
+)
+def test_cells_made_for_it_show_it(name, rate, expected):
+    event = run_phenomenon(Computed(rate), PHENOMENA[name], screen=SCREEN)
+    assert bool(event.signatures["present"].item()) is expected
+    assert np.isfinite(event.signatures["value"].item())
 
 
 def test_linear_cells_are_at_their_null():
