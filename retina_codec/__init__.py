@@ -2,7 +2,8 @@
 
 The submodules are the steps of the analysis, in the order in which the data flows: `datatypes`,
 `stimuli`, `simulation`, `recordings`, `networks`, `contributions`, `statistics`, `decomposition`,
-`receptive_fields`, `causal`, `figures`, `report`, `export`, `pipeline`. They load when first used.
+`receptive_fields`, `causal`, `phenomena`, `figures`, `report`, `export`, `pipeline`. They load when
+first used.
 """
 
 import lazy_loader
@@ -20,6 +21,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "export",
         "figures",
         "networks",
+        "phenomena",
         "pipeline",
         "receptive_fields",
         "recordings",

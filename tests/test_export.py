@@ -16,6 +16,7 @@ from retina_codec.datatypes import (
     CellTypes,
     Contributions,
     Effects,
+    Event,
     Fields,
     Modes,
     Predictions,
@@ -148,6 +149,28 @@ def _effects(random):
     )
 
 
+def _event(random):
+    return Event(
+        rates=np.where(random.random((2, 3, N, 1)) < 0.1, np.nan, 1.5),
+        sample=np.arange(N) / 30 - 0.1,
+        movie=random.random((3, N, 4)),
+        conditions=pd.DataFrame({"condition": ["pair", "first", "second"]}),
+        repeats=pd.DataFrame({"value": [0.1, 0.2]}),
+        value=random.random((2, 1)),
+        control=np.zeros((2, 1)),
+        signatures=pd.DataFrame({"cell": [3], "value": [0.5], "present": [1]}),
+        phenomenon="paired flash",
+        measure="suppression",
+        varied="interval (s)",
+        event="pair",
+        target="population sum",
+        contributions=random.random((N, 3)),
+        features=pd.DataFrame({"layer": ["relu1"] * 3, **FEATURES}),
+        loadings=random.random((N, 2)),
+        modes=pd.DataFrame({"layer": ["relu1"] * 2, "mode": [0, 1]}),
+    )
+
+
 EXAMPLES = {
     "Stimulus": _stimulus,
     "Recording": _recording,
@@ -158,6 +181,7 @@ EXAMPLES = {
     "CellTypes": _cell_types,
     "Fields": _fields,
     "Effects": _effects,
+    "Event": _event,
 }
 
 

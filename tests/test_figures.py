@@ -14,6 +14,7 @@ from retina_codec.datatypes import (
     CellTypes,
     Contributions,
     Effects,
+    Event,
     Fields,
     Modes,
     Predictions,
@@ -97,6 +98,8 @@ def make_records(*, n_samples=60, n_cells=4, n_modes=3, n_channels=3, size=6, n_
         fields=_fields(rng, n_cells, size, n_lags),
         combinations=_combinations(rng, n_cells, size, n_lags),
         effects=_effects(rng, np.maximum(rates, 0) + 1, sample, n_modes),
+        event=_event(rng, np.maximum(rates, 0), values, loadings, channel, sign),
+        minimal=_minimal(rng),
     )
 
 
@@ -257,7 +260,63 @@ def _effects(rng, rates, sample, n_modes):
     )
 
 
+def _event(rng, rates, values, loadings, channel, sign):
+    """Three dark conditions and a bright one, the event shorter than the others."""
+    names = ["dark alone", "dark pair", "dark later", "bright pair"]
+    n_samples, n_cells = rates.shape
+    shown = np.arange(n_samples)[:, None] < n_samples - 10
+    event = np.where(shown, rates, np.nan)
+    own = rng.normal(0.3, 0.2, (2, n_cells))
+    return Event(
+        rates=np.stack([[rates * 0.5, event, rates * 0.7, rates]] * 2),
+        sample=np.arange(n_samples) / 100 - 0.2,
+        movie=rng.normal(size=(4, n_samples, 6)),
+        conditions=pd.DataFrame({"condition": names}),
+        repeats=pd.DataFrame({"value": [0.1, 0.2]}),
+        value=own,
+        control=np.zeros((2, n_cells)),
+        signatures=pd.DataFrame(
+            {
+                "cell": np.arange(n_cells) + 5,
+                "value": own.mean(0),
+                "control": 0.0,
+                "difference": own.mean(0),
+                "low": own.min(0),
+                "high": own.max(0),
+                "present": (own.min(0) > 0).astype(int),
+            }
+        ),
+        phenomenon="paired flash",
+        measure="suppression",
+        varied="interval (s)",
+        event="dark pair",
+        target="population sum",
+        contributions=np.where(shown, values, np.nan),
+        features=pd.DataFrame({"layer": "conv1", "channel": channel, "sign": sign}),
+        loadings=np.where(shown, loadings, np.nan),
+        modes=pd.DataFrame({"layer": "conv1", "mode": range(loadings.shape[1])}),
+    )
+
+
+def _minimal(rng):
+    error = np.array([0.8, 0.3, 0.05, 0.0])
+    return pd.DataFrame(
+        {
+            "n_channels": range(1, 5),
+            "channels": ["1", "1, 3", "0, 1, 3", "0, 1, 2, 3"],
+            "error": error,
+            "random_error": [1.2, 0.8, 0.4, np.nan],
+            "random_low": [0.9, 0.5, 0.2, np.nan],
+            "random_high": [1.5, 1.1, 0.7, np.nan],
+            "minimal": [0, 0, 1, 0],
+        }
+    )
+
+
 RECORDS = make_records()
+SIGNATURES = pd.concat(
+    [RECORDS.event.signatures.assign(phenomenon=name) for name in ("pair", "omission")]
+)
 DRAWN = {
     "plot_stimulus": lambda **where: figures.plot_stimulus(RECORDS.stimulus, n_frames=4, **where),
     "plot_rates": lambda **where: figures.plot_rates(RECORDS.recording, **where),
@@ -291,12 +350,16 @@ DRAWN = {
     "plot_combinations": lambda **where: figures.plot_combinations(RECORDS.combinations, **where),
     "plot_effects": lambda **where: figures.plot_effects(RECORDS.effects, **where),
     "plot_effect_summary": lambda **where: figures.plot_effect_summary(RECORDS.effects, **where),
+    "plot_phenomenon": lambda **where: figures.plot_phenomenon(RECORDS.event, **where),
+    "plot_signatures": lambda **where: figures.plot_signatures(SIGNATURES, **where),
+    "plot_minimal_circuit": lambda **where: figures.plot_minimal_circuit(RECORDS.minimal, **where),
 }
 GRIDS = {
     "plot_fields",
     "plot_combinations",
     "plot_effects",
     "plot_layer_statistics",
+    "plot_phenomenon",
     "plot_cell_types",
     "plot_pathways",
 }
@@ -318,6 +381,14 @@ UNITS = {
     "plot_combinations": ["spatial map (300 × 300 µm), one colour scale for each cell"],
     "plot_effects": ["change of the mean rate (%)"],
     "plot_effect_summary": ["mean |change| of\nthe mean rate (%)"],
+    "plot_phenomenon": [
+        "time from the event (s)",
+        "firing rate (Hz)",
+        "contribution (units of the target)",
+        "loading (a.u.)",
+    ],
+    "plot_signatures": ["signature (index without unit)"],
+    "plot_minimal_circuit": ["number of channels kept", "error (share of the variance)"],
 }
 
 
@@ -674,3 +745,42 @@ def test_pathways_write_p_of_two_stimuli_and_not_of_one():
     one = RECORDS.pathways[RECORDS.pathways["stimulus"] == "natural"]
     axes = figures.plot_pathways(one, figure=Figure())
     assert [ax.get_title(loc="left") for ax in axes] == [""] * 4
+
+
+def test_phenomenon_shows_the_event_as_long_as_it_lasts():
+    event = RECORDS.event
+    axes = figures.plot_phenomenon(event, cells=[6], figure=Figure())
+    movie, rates, contributions, loadings = axes
+    np.testing.assert_array_equal(image(movie), event.movie[1, :50].T)
+    lines = {line.get_label(): line.get_ydata() for line in rates.get_lines()}
+    assert list(lines)[:3] == ["dark pair", "dark alone", "dark later"]
+    np.testing.assert_array_equal(lines["dark pair"], event.rates[0, 1, :50, 1])
+    order = np.lexsort((RECORDS.contributions.channel, RECORDS.contributions.sign))
+    np.testing.assert_array_equal(image(contributions), event.contributions[:50, order].T)
+    np.testing.assert_array_equal(image(loadings), event.loadings[:50].T)
+
+
+def test_phenomenon_without_pathways_has_no_maps_and_knows_its_cells():
+    bare = replace(RECORDS.event, contributions=None, loadings=None)
+    assert len(figures.plot_phenomenon(bare, figure=Figure())) == 4
+    with pytest.raises(ValueError, match=r"holds cells \[5, 6, 7, 8\]; .* got \[0\]"):
+        figures.plot_phenomenon(bare, cells=[0], figure=Figure())
+
+
+def test_signatures_tell_who_responds():
+    table = SIGNATURES.reset_index(drop=True)
+    table.loc[0, ["value", "low", "high"]] = np.nan
+    table.loc[0, "present"] = 0
+    ax = figures.plot_signatures(table, ax=Figure().subplots())
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    assert [name.split(" of ")[1] for name in names] == [
+        "3 cells that respond",
+        "4 cells that respond",
+    ]
+
+
+def test_minimal_circuit_is_marked():
+    ax = figures.plot_minimal_circuit(RECORDS.minimal, ax=Figure().subplots())
+    random, best, smallest = ax.get_lines()
+    np.testing.assert_array_equal(best.get_ydata(), RECORDS.minimal["error"])
+    assert smallest.get_xdata() == [3] and smallest.get_label().endswith("0, 1, 3")

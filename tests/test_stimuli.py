@@ -15,6 +15,16 @@ MOVIES = {
     "drifting_grating": lambda: stimuli.drifting_grating(n_frames=60, screen=SMALL),
     "moving_bar": lambda: stimuli.moving_bar(screen=SMALL),
     "reversing_bar": lambda: stimuli.reversing_bar(screen=SMALL),
+    "between_grey": lambda: stimuli.between_grey(stimuli.moving_bar(screen=SMALL)),
+    "step_of_contrast": lambda: stimuli.step_of_contrast(screen=SMALL),
+    "paired_flash": lambda: stimuli.paired_flash(screen=SMALL),
+    "omitted_stimulus": lambda: stimuli.omitted_stimulus(screen=SMALL),
+    "contrast_step": lambda: stimuli.contrast_step(n_repeats=2, screen=SMALL),
+    "reversing_grating": lambda: stimuli.reversing_grating(screen=SMALL),
+    "object_motion": lambda: stimuli.object_motion(duration_s=0.5, screen=SMALL),
+    "smooth_motion": lambda: stimuli.smooth_motion(screen=SMALL),
+    "motion_reversal": lambda: stimuli.motion_reversal(screen=SMALL),
+    "flashed_bars": lambda: stimuli.flashed_bars(screen=SMALL),
 }
 
 

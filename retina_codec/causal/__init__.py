@@ -3,6 +3,7 @@
 from ._doses import dose_curve, dose_summary
 from ._effects import channels_of_mode, effects, selectivity
 from ._masks import ablated, preserved
+from ._minimal import minimal_circuit
 from ._replacements import grey, mean, resampled, zero
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "effects",
     "grey",
     "mean",
+    "minimal_circuit",
     "preserved",
     "resampled",
     "selectivity",

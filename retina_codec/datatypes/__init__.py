@@ -1,5 +1,6 @@
 """Records: what the steps of the analysis hand to each other. Frozen and self-checking."""
 
+from ._event import Event
 from ._record import Record
 from ._records import (
     REPRODUCES,
@@ -27,6 +28,7 @@ RECORDS = {
         CellTypes,
         Fields,
         Effects,
+        Event,
     )
 }
 
@@ -36,6 +38,7 @@ __all__ = [
     "CellTypes",
     "Contributions",
     "Effects",
+    "Event",
     "Fields",
     "Modes",
     "Predictions",

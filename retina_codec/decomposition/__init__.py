@@ -22,6 +22,7 @@ from ._factorisations import (
     SparseDictionary,
 )
 from ._interface import Decomposition, Streaming
+from ._loadings import loadings_of
 from ._matching import match_modes
 from ._sparse_modes import SparseModes
 from ._stability import stability
@@ -63,6 +64,7 @@ __all__ = [
     "choose_n_modes",
     "decompose",
     "decompose_alike",
+    "loadings_of",
     "match_modes",
     "stability",
 ]

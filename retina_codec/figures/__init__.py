@@ -2,18 +2,31 @@
 
 from ._cell_types import plot_cell_types
 from ._contributions import plot_contributions, plot_gap
+from ._dynamics import (
+    plot_doses,
+    plot_explained,
+    plot_field_shares,
+    plot_mode_fields,
+    plot_moments,
+)
 from ._effects import plot_effect_summary, plot_effects
 from ._fields import plot_combinations, plot_fields
 from ._fits import plot_curve, plot_stability
 from ._layers import plot_layer_statistics
 from ._modes import plot_dictionary, plot_loadings, plot_mode_cells
 from ._pathways import plot_pathways
+from ._phenomena import plot_minimal_circuit, plot_phenomenon, plot_signatures
 from ._predictions import plot_prediction, plot_scores
 from ._recording import plot_rates, plot_stimulus
 from ._spikes import plot_interneuron_matches, plot_spike_gains
 from ._style import style
 
 __all__ = [
+    "plot_doses",
+    "plot_explained",
+    "plot_field_shares",
+    "plot_mode_fields",
+    "plot_moments",
     "plot_cell_types",
     "plot_combinations",
     "plot_contributions",
@@ -26,11 +39,14 @@ __all__ = [
     "plot_interneuron_matches",
     "plot_layer_statistics",
     "plot_loadings",
+    "plot_minimal_circuit",
     "plot_mode_cells",
     "plot_pathways",
+    "plot_phenomenon",
     "plot_prediction",
     "plot_rates",
     "plot_scores",
+    "plot_signatures",
     "plot_spike_gains",
     "plot_stability",
     "plot_stimulus",

@@ -53,7 +53,7 @@ def plot_fields(
         n_down, 2 * n_across, squeeze=False, width_ratios=[1, 1.25] * n_across
     ).reshape(-1, 2)
     for (left, right), item in zip(grid, shown, strict=False):
-        _draw_map(left, space[item], pixel_um=fields.pixel_um, limit=_limit(space[item]))
+        draw_map(left, space[item], pixel_um=fields.pixel_um, limit=largest(space[item]))
         left.set_title(_item_name(fields, item), loc="left")
         _draw_time_course(right, 1000 * fields.lag_s, time_course[item])
     for row, (left, right) in enumerate(grid):
@@ -111,11 +111,11 @@ def plot_combinations(
     grid = figure.subplots(len(names), len(cells), squeeze=False)
     for column, cell in enumerate(cells):
         drawn = [rows[name, cell] for name in names if (name, cell) in rows]
-        limit = _limit(maps[drawn])
+        limit = largest(maps[drawn])
         for ax, name in zip(grid[:, column], names, strict=True):
             row = rows.get((name, cell))
             if row is not None and np.isfinite(maps[row]).all():
-                _draw_map(ax, maps[row], pixel_um=fields.pixel_um, limit=limit)
+                draw_map(ax, maps[row], pixel_um=fields.pixel_um, limit=limit)
                 ax.set_title(f"n = {int(items['n_samples'].iloc[row])}")
             else:
                 ax.set_box_aspect(1)
@@ -140,14 +140,16 @@ def _separated(
     return np.asarray(fields.space), np.asarray(fields.time_course)
 
 
-def _limit(space: Float[np.ndarray, "..."]) -> float:
+def largest(space: Float[np.ndarray, "..."]) -> float:
+    """Return the largest absolute value, or 1 if there is none."""
     observed = np.abs(space[np.isfinite(space)])
     return float(observed.max(initial=0.0)) or 1.0
 
 
-def _draw_map(
+def draw_map(
     ax: Axes, space: Float[np.ndarray, "y x"], *, pixel_um: float | None, limit: float
 ) -> None:
+    """Draw a map in the signed colours, 0 white, with its extent."""
     height, width = np.array(space.shape) * (pixel_um or 1.0)
     ax.imshow(space, cmap=SIGNED_MAP, vmin=-limit, vmax=limit, extent=(0, width, height, 0))
     ax.spines[:].set(color=CONTROL, linewidth=0.5)

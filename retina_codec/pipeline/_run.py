@@ -35,6 +35,7 @@ from retina_codec.report import write_report
 
 from ._config import CONFIG, Config, method_named
 from ._contributions import check_fit, target_of
+from ._dynamics import Explained, kept_dynamics
 from ._kept import kept
 from ._modes import kept_modes_and_stability, kept_tables
 from ._summary import summary_of, write_summary
@@ -115,11 +116,12 @@ def analysis(
     samples = windows_for(network, recording.stimulus, frames=recording.splits["test"])
     explained = kept_contributions(network, recording, samples, layers, config, out, progress)
     method = method_named(config.method)
-    found = {
+    decomposed = {
         layer: kept_modes_and_stability(record, method, out, config.n_repeats, config.seed)
         for layer, record in explained.items()
     }
-    modes = {layer: record for layer, (record, _) in found.items()}
+    modes = {layer: record for layer, (record, _) in decomposed.items()}
+    stability = {layer: record for layer, (_, record) in decomposed.items()}
     effects = {
         layer: kept(
             out / f"effects_{layer}.nc",
@@ -129,15 +131,31 @@ def analysis(
         )
         for layer, record in modes.items()
     }
+    r = np.nan_to_num(predictions.scores["pearson_r"].to_numpy(), nan=-1.0)
+    cells = sorted(np.argsort(-r, kind="stable")[: config.n_cells].tolist())
+    target = target_of(config, network, recording)
+    found = Explained(
+        network,
+        recording,
+        samples,
+        explained,
+        modes,
+        predictions,
+        target,
+        cells,
+        config.seed,
+        progress,
+    )
     return {
         "predictions": predictions,
         "baseline": ln,
         "contributions": explained,
         "modes": modes,
-        "stability": {layer: record for layer, (_, record) in found.items()},
+        "stability": stability,
         **kept_tables(explained, modes, predictions, config.seed, out),
-        "fields": kept_fields(network, recording, samples, modes, predictions, config, out),
+        "fields": kept_fields(network, recording, samples, modes, cells, config, out),
         "effects": effects,
+        "dynamics": kept_dynamics(found, out),
     }
 
 
@@ -205,11 +223,9 @@ def kept_contributions(
 
 
 def kept_fields(
-    network, recording, samples, modes: dict[str, Modes], predictions, config, out
+    network, recording, samples, modes: dict[str, Modes], cells: list[int], config, out
 ) -> dict[str, Fields]:
     """Spike-triggered averages, mean IRFs, and the fields of the combinations of each layer."""
-    r = np.nan_to_num(predictions.scores["pearson_r"].to_numpy(), nan=-1.0)
-    cells = sorted(np.argsort(-r, kind="stable")[: config.n_cells].tolist())
 
     def average():
         fields = receptive_fields.spike_triggered_average(recording, history=network.history)

@@ -20,6 +20,7 @@ from retina_codec.datatypes import (
 )
 from retina_codec.figures import style
 
+from ._dynamics import Dynamics, dose_section, dynamic_section, type_section
 from ._explained import contribution_section, correlation_section, mode_section
 from ._measured import prediction_section, recording_section
 from ._section import first_rows, heading, is_grid, listed, shown
@@ -43,6 +44,7 @@ def write_report(
     correlations: Mapping[str, pd.DataFrame],
     fields: Mapping[str, Fields],
     effects: Mapping[str, Effects],
+    dynamics: Dynamics | None = None,
 ) -> Path:
     """Write one HTML file that shows a whole analysis and needs no other file and no network.
 
@@ -67,6 +69,8 @@ def write_report(
     fields
         "sta" and "mean" (one for each cell), and "combinations:<layer>"; all separated into
         space and time.
+    dynamics
+        Where fields come from, types of cells, and doses; None leaves these sections out.
 
     Returns
     -------
@@ -84,6 +88,8 @@ def write_report(
             field_section(fields),
             effect_section(effects),
         ]
+        if dynamics is not None:
+            sections += [make(dynamics) for make in (dynamic_section, dose_section, type_section)]
     page = _template().render(
         title=summary.get("title", "Analysis of a retina recording"),
         findings=summary.get("findings", []),

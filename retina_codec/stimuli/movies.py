@@ -277,8 +277,8 @@ def moving_bar(
     >>> int(movie.frames[8].argmin()) > int(movie.frames[4].argmin())
     True
     """
-    centres = _crossing(screen, direction_deg, width_px, speed_px_s)
-    frames = _bar(screen.distance_along(direction_deg), centres, width_px, contrast)
+    centres = crossing(screen, direction_deg, width_px, speed_px_s)
+    frames = bar(screen.distance_along(direction_deg), centres, width_px, contrast)
     return screen.show(frames, name="moving bar")
 
 
@@ -300,13 +300,13 @@ def reversing_bar(
     >>> bool(np.allclose(movie.frames, movie.frames[::-1]))
     True
     """
-    way = _crossing(screen, direction_deg, width_px, speed_px_s)
+    way = crossing(screen, direction_deg, width_px, speed_px_s)
     centres = np.concatenate([way[way <= 0], way[way <= 0][::-1]])
-    frames = _bar(screen.distance_along(direction_deg), centres, width_px, contrast)
+    frames = bar(screen.distance_along(direction_deg), centres, width_px, contrast)
     return screen.show(frames, name="reversing bar")
 
 
-def _crossing(
+def crossing(
     screen: Screen, direction_deg: float, width_px: float, speed_px_s: float
 ) -> Float[np.ndarray, " time"]:
     """Position of a bar's centre in each frame, from outside the field to outside again."""
@@ -317,11 +317,12 @@ def _crossing(
     )
 
 
-def _bar(
+def bar(
     along: Float[np.ndarray, "y x"],
     centres: Float[np.ndarray, " time"],
     width_px: float,
     contrast: float,
 ) -> Float[np.ndarray, "time y x"]:
+    """Bar at a distance along its motion in each frame, edges blended over one pixel."""
     inside = width_px / 2 + 0.5 - np.abs(along[None] - centres[:, None, None])
     return contrast * np.clip(inside, 0, 1)

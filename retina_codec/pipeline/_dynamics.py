@@ -1,0 +1,295 @@
+"""Where the fields of moments come from: their description, their parts, and the causal test."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from retina_codec.causal import dose_curve, dose_summary
+from retina_codec.contributions import Target, frozen, probed
+from retina_codec.datatypes import CellTypes, Contributions, Fields, Modes, Predictions, Recording
+from retina_codec.receptive_fields import (
+    attribute_to_channels,
+    attribute_to_modes,
+    describe_fields,
+    instantaneous_fields,
+    mean_parts,
+    separate_space_time,
+    share_of_field,
+    states,
+    two_moments,
+)
+from retina_codec.report import Dynamics
+from retina_codec.simulation import Circuit
+from retina_codec.statistics import (
+    cell_types,
+    explained_by,
+    interneuron_matches,
+    spikes_beyond_rate,
+    type_recovery,
+)
+
+from ._kept import kept, kept_table
+
+LEAST_RATE_HZ = 1.0
+N_DESCRIBED = 400
+N_SPLIT = 48
+N_DRAWS = 30
+BATCH = 256
+EXPLAINED = ("polarity", "y_px", "x_px", "size_px", "surround", "orientation_selectivity")
+EXPLAINED_COLUMNS = ("feature", "predictor", "r2", "low", "high", "n", "cell")
+
+
+class Explained(NamedTuple):
+    """What a run has found so far.
+
+    `cells` are those whose fields are looked at; the other parts go by layer or are of all cells.
+    """
+
+    network: nn.Module
+    recording: Recording
+    samples: Any
+    contributions: Mapping[str, Contributions]
+    modes: Mapping[str, Modes]
+    predictions: Predictions
+    target: Target
+    cells: list[int]
+    seed: int
+    progress: bool
+
+
+def kept_dynamics(found: Explained, out: Path) -> Dynamics:
+    """Return tables and records on dynamic fields.
+
+    They are kept in the folder of the run.
+    """
+    described = kept_table(out / "described_fields.csv", partial(_described, found))
+    explained = kept_table(out / "explained_fields.csv", partial(_explained, found, described))
+
+    def tables(name, make):
+        return {
+            layer: kept_table(out / f"{name}_{layer}.csv", partial(make, found, layer))
+            for layer in found.modes
+        }
+
+    parts = {layer: _Parts(found, layer) for layer in found.modes}
+    types = {
+        layer: kept(out / f"cell_types_{layer}.nc", partial(_cell_types, found, layer))
+        for layer in found.modes
+    }
+    doses = tables("doses", _doses)
+    return Dynamics(
+        explained_fields=explained,
+        states=tables("states", _states),
+        field_shares={
+            layer: kept_table(out / f"field_shares_{layer}.csv", of_layer.shares)
+            for layer, of_layer in parts.items()
+        },
+        mode_fields={
+            layer: kept(out / f"fields_modes_{layer}.nc", of_layer.mode_fields)
+            for layer, of_layer in parts.items()
+        },
+        moments={
+            layer: kept(out / f"fields_moments_{layer}.nc", of_layer.moments)
+            for layer, of_layer in parts.items()
+        },
+        doses={layer: dose_summary(table) for layer, table in doses.items()},
+        cell_types=types,
+        spike_gains=tables("spike_gains", _spike_gains),
+        **truth(found, types, out),
+    )
+
+
+def truth(
+    found: Explained, types: Mapping[str, CellTypes], out: Path
+) -> dict[str, dict[str, pd.DataFrame]]:
+    """Hold types and channels against the true ones, in recordings of a simulated retina."""
+    if found.recording.circuit is None:
+        return {"type_recovery": {}, "interneurons": {}}
+    true_types = found.recording.cells["cell_type"].tolist()
+    return {
+        "type_recovery": {
+            layer: type_recovery(record, true_types) for layer, record in types.items()
+        },
+        "interneurons": {
+            layer: kept_table(
+                out / f"interneurons_{layer}.csv", partial(_interneurons, found, layer)
+            )
+            for layer in types
+        },
+    }
+
+
+def _interneurons(found: Explained, layer: str) -> pd.DataFrame:
+    """Find the unit of the layer that goes best with each true interneuron in the middle."""
+    circuit = Circuit(**found.recording.circuit)
+    true = _units(circuit, ("bipolar", "amacrine"), found.samples, middle_only=True)
+    units = _units(found.network, (layer,), found.samples, middle_only=False)
+    traces = np.concatenate([true["bipolar"], true["amacrine"]], axis=1)[:, :, 0]
+    of_layer = units[layer]
+    table = interneuron_matches(
+        traces, of_layer.reshape(len(of_layer), -1), n_draws=N_DRAWS, seed=found.seed
+    )
+    names = [*Circuit.channel_names["bipolar"], *Circuit.channel_names["amacrine"]]
+    return table.assign(name=names, channel=table["unit"] // of_layer.shape[2])
+
+
+def _units(network, layers, samples, *, middle_only) -> dict[str, np.ndarray]:
+    """What layers put out, "sample channel unit"; every second unit, or that in the middle."""
+    found: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
+    with frozen(network), torch.no_grad():
+        for first in range(0, len(samples), BATCH):
+            batch = torch.as_tensor(samples[first : first + BATCH])
+            with probed(network, layers) as kept_units:
+                network(batch)
+            for layer, units in kept_units.items():
+                middle = (units.shape[2] // 2, units.shape[3] // 2)
+                chosen = (
+                    units[:, :, middle[0], middle[1]][..., None]
+                    if middle_only
+                    else units[:, :, ::2, ::2].flatten(2)
+                )
+                found[layer].append(chosen.numpy())
+    return {layer: np.concatenate(parts) for layer, parts in found.items()}
+
+
+def _described(found: Explained) -> pd.DataFrame:
+    """Describe the field of each cell at moments that are evenly spread over the samples."""
+    n = len(found.samples)
+    index = np.unique(np.linspace(0, n - 1, min(N_DESCRIBED, n)).astype(int))
+    fields = instantaneous_fields(found.network, found.samples, cells=found.cells, index=index)
+    return describe_fields(separate_space_time(fields))
+
+
+def _explained(found: Explained, described: pd.DataFrame) -> pd.DataFrame:
+    """Say what explains the description of each cell's field, on blocks of time held out."""
+    tables = []
+    for cell, rows in described.groupby("cell"):
+        rows = rows[rows["rate_hz"] > LEAST_RATE_HZ]
+        features = rows[list(EXPLAINED)]
+        if len(features) < 60:
+            continue
+        table = explained_by(features, _predictors(found, int(cell), rows), seed=found.seed)
+        tables.append(table.assign(cell=cell))
+    columns = ["cell", "feature", "predictor", "r2", "low", "high", "n"]
+    return (
+        pd.concat([pd.DataFrame(columns=columns), *tables])
+        if tables
+        else pd.DataFrame(columns=columns)
+    )
+
+
+def _predictors(found: Explained, cell: int, rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    index = rows["sample"].to_numpy()
+    windows = np.stack([_contrast(found.samples[[i]][0]) for i in index])
+    record = next(iter(found.contributions.values()))
+    of_moment = {
+        "rate": found.predictions.predicted[index][:, [cell]],
+        "target": np.asarray(record.target_value)[index][:, None],
+        "contrast": windows,
+    }
+    predictors = of_moment | {
+        "rate, target, contrast": np.concatenate(list(of_moment.values()), axis=1)
+    }
+    for layer, modes in found.modes.items():
+        loadings = np.asarray(modes.loadings)
+        shifted = np.roll(loadings, len(loadings) // 3, axis=0)
+        predictors |= {f"modes of {layer}": loadings[index]}
+        predictors |= {f"modes of {layer}, shifted in time": shifted[index]}
+    return {name: np.asarray(values, dtype=float) for name, values in predictors.items()}
+
+
+def _contrast(window: np.ndarray) -> np.ndarray:
+    """Mean and standard deviation of the older and of the recent half of a window."""
+    older, recent = np.array_split(window, 2)
+    return np.array([older.mean(), older.std(), recent.mean(), recent.std()])
+
+
+def _states(found: Explained, layer: str) -> pd.DataFrame:
+    return states(found.modes[layer])
+
+
+def _doses(found: Explained, layer: str) -> pd.DataFrame:
+    return dose_curve(
+        found.network,
+        found.samples,
+        found.contributions[layer],
+        found.modes[layer],
+        cells=found.cells[:3],
+        target=found.target,
+        seed=found.seed,
+        progress=found.progress,
+    )
+
+
+def _spike_gains(found: Explained, layer: str) -> pd.DataFrame:
+    return spikes_beyond_rate(
+        np.asarray(found.predictions.recorded, dtype=float),
+        np.asarray(found.predictions.predicted, dtype=float),
+        found.modes[layer],
+        bin_s=1 / found.recording.stimulus.frame_rate_hz,
+        n_draws=N_DRAWS,
+        seed=found.seed,
+    )
+
+
+def _cell_types(found: Explained, layer: str) -> CellTypes:
+    return cell_types(
+        np.asarray(found.predictions.predicted, dtype=float),
+        found.modes[layer],
+        n_bootstraps=N_DRAWS,
+        n_nulls=N_DRAWS,
+        seed=found.seed,
+    )
+
+
+class _Parts:
+    """Parts of fields at strong moments, computed when first asked for."""
+
+    def __init__(self, found: Explained, layer: str):
+        self.found, self.layer = found, layer
+        self._split: Fields | None = None
+
+    def shares(self) -> pd.DataFrame:
+        """Shares of the modes, beside those of loadings shifted in time."""
+        table = share_of_field(self._of_modes(self.found.modes[self.layer]), seed=self.found.seed)
+        modes = self.found.modes[self.layer]
+        n = len(modes.loadings)
+        shifted = replace(modes, loadings=np.roll(np.asarray(modes.loadings), n // 3, axis=0))
+        control = share_of_field(self._of_modes(shifted), seed=self.found.seed)
+        return table.assign(shifted=control["share"])
+
+    def mode_fields(self) -> Fields:
+        """Single-mode fields, without their values."""
+        means = separate_space_time(mean_parts(self._of_modes(self.found.modes[self.layer])))
+        return replace(means, values=None)
+
+    def moments(self) -> Fields:
+        """Two moments of the best predicted cell."""
+        return two_moments(
+            self._of_modes(self.found.modes[self.layer]), cell=self.found.cells[0], alike=0.5
+        )
+
+    def _of_modes(self, modes: Modes) -> Fields:
+        if self._split is None:
+            self._split = attribute_to_channels(
+                self.found.network,
+                self.found.samples,
+                layer=self.layer,
+                cells=self.found.cells,
+                index=self._strong_moments(),
+            )
+        return attribute_to_modes(self._split, self.found.contributions[self.layer], modes)
+
+    def _strong_moments(self) -> np.ndarray:
+        """In each of as many stretches, the sample in which the cells fire most."""
+        rates = np.asarray(self.found.predictions.predicted)[:, self.found.cells]
+        total = (rates / np.maximum(rates.mean(axis=0), 1e-9)).sum(axis=1)
+        stretches = np.array_split(np.arange(len(total)), min(N_SPLIT, len(total)))
+        return np.array([stretch[total[stretch].argmax()] for stretch in stretches])
