@@ -15,7 +15,6 @@ from retina_codec.datatypes import Stimulus
 from .movies import GREY_SCREEN, Screen, bar, crossing, flashes, reversing_bar
 
 JITTER_HZ = 30.0
-BACKGROUND_STEP_PX, OBJECT_STEP_PX = 0.3, 0.5
 
 
 def between_grey(stimulus: Stimulus, *, grey_s: float = 0.5, after_s: float = 0.5) -> Stimulus:
@@ -89,7 +88,7 @@ def paired_flash(
     interval_s
         From the end of the first to the begin of the second in seconds.
     flash_s
-        Length of a flash in seconds.
+        Length of a flash in seconds; a frame at least.
     grey_s, after_s
         Length of the grey before and after in seconds.
     screen
@@ -105,7 +104,7 @@ def paired_flash(
     >>> movie.frames.ravel().tolist()
     [0.0, -2.0, 0.0, 0.0, -2.0, 0.0]
     """
-    flash, pause = screen.frames_in(flash_s), screen.frames_in(interval_s)
+    flash, pause = max(1, screen.frames_in(flash_s)), screen.frames_in(interval_s)
     first, second = contrasts
     series = np.r_[np.full(flash, first), np.zeros(pause), np.full(flash, second)]
     movie = screen.show_full_field(series, name="paired flash")
@@ -132,7 +131,7 @@ def omitted_stimulus(
     period_s
         From the begin of one to the begin of the next in seconds.
     flash_s
-        Length of a flash in seconds.
+        Length of a flash in seconds; a frame at least.
     contrast
         Of each flash.
     last_alone
@@ -153,7 +152,14 @@ def omitted_stimulus(
     >>> movie.frames.ravel().tolist(), movie.start_s
     ([0.0, -2.0, 0.0, 0.0, -2.0, 0.0, 0.0, 0.0, 0.0], -0.07)
     """
-    on, period = screen.frames_in(flash_s), screen.frames_in(period_s)
+    on, period = max(1, screen.frames_in(flash_s)), screen.frames_in(period_s)
+    if on >= period:
+        msg = (
+            f"A flash of {on} frames does not end before the next, {period} frames later; expected "
+            "grey between them. Choose a longer 'period_s', a shorter 'flash_s' or more frames per "
+            "second."
+        )
+        raise ValueError(msg)
     beat = np.r_[np.full(on, contrast), np.zeros(period - on)]
     shown = np.arange(n_flashes) >= (n_flashes - 1 if last_alone else 0)
     movie = screen.show_full_field(np.outer(shown, beat).ravel(), name="omitted stimulus")
@@ -263,6 +269,7 @@ def object_motion(
     radius_px: float = 8.0,
     centre_px: tuple[float, float] = (0.0, 0.0),
     bar_px: float = 2.0,
+    steps_px: tuple[float, float] = (0.5, 0.3),
     duration_s: float = 5.0,
     still_s: float = 1.33,
     contrast: float = 1.0,
@@ -272,9 +279,8 @@ def object_motion(
 ) -> Stimulus:
     """Grating in a disc that jitters with the grating around it, or on its own way.
 
-    Both step 30 times a second, along x: the background by a random 0.3 px and the disc, where it
-    has its own way, by 0.5 px (standard deviations). Bars are blended over one pixel. Time 0 is
-    when the jitter begins.
+    Both step at random along x, 30 times a second. Bars are blended over one pixel. Time 0 is when
+    the jitter begins.
 
     Parameters
     ----------
@@ -284,6 +290,9 @@ def object_motion(
         Of the disc; row and column of its centre from the centre of the field.
     bar_px
         Width of a bar in pixels.
+    steps_px
+        Standard deviation of a step of the disc, and of the background where it has its own way, in
+        pixels.
     duration_s, still_s
         How long it jitters, and how long the grating stands still before and after, in seconds.
     contrast
@@ -309,7 +318,7 @@ def object_motion(
     n_frames, still = screen.frames_in(duration_s), screen.frames_in(still_s)
     ways = {
         name: np.pad(_walk(n_frames, step, screen.frame_rate_hz, rng), (still, still), "edge")
-        for name, step in (("disc", OBJECT_STEP_PX), ("background", BACKGROUND_STEP_PX))
+        for name, step in zip(("disc", "background"), steps_px, strict=True)
     }
     across, down = screen.distance_along(0.0), screen.distance_along(90.0)
     inside = np.hypot(down - centre_px[0], across - centre_px[1]) <= radius_px
