@@ -90,3 +90,8 @@ def test_bars_are_flashed_where_the_moving_one_passes():
     flash = at(movie, 0.5 * 3)  # the fourth of seven places: the centre
     assert np.abs(flash - at(moving, 0.0)).max() <= 0.5
     assert movie.frames.shape[0] == 50 + 7 * 50
+
+
+def test_a_beat_needs_grey_between_its_flashes():
+    with pytest.raises(ValueError, match="flash of 2 frames does not end before the next, 2 fr"):
+        stimuli.omitted_stimulus(period_s=0.02, screen=SCREEN)

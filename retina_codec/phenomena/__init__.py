@@ -12,7 +12,7 @@ from ._flashes import (
 )
 from ._motion import MOTION_ANTICIPATION, MOTION_REVERSAL, OBJECT_MOTION, REVERSING_GRATING
 from ._phenomenon import Phenomenon, Response
-from ._run import in_units_of, run_phenomenon, signatures
+from ._run import event_samples, in_units_of, run_phenomenon, signatures
 
 PHENOMENA: Mapping[str, Phenomenon] = MappingProxyType(
     {
@@ -35,6 +35,7 @@ __all__ = [
     "PHENOMENA",
     "Phenomenon",
     "Response",
+    "event_samples",
     "in_units_of",
     "run_phenomenon",
     "signatures",

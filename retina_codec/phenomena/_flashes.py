@@ -24,7 +24,7 @@ from ._phenomenon import (
 )
 
 FLASH_S, AFTER_FLASH_S = 0.01, 0.3
-PERIOD_S, PERIODS_S, N_FLASHES, AFTER_OMISSION_S = 0.1, (0.06, 0.08, 0.1, 0.12), 5, 0.5
+PERIODS_S, N_FLASHES, AFTER_OMISSION_S = (0.06, 0.08, 0.1, 0.12), 5, 0.5
 CONTRASTS = (0.25, 0.5, 1.0, 2.0)
 LOW_S, HIGH_S = 0.5, 0.5
 EARLY_S, LATE_S = (0.05, 0.2), (0.3, 0.5)

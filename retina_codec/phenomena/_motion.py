@@ -83,6 +83,11 @@ def _jitter(screen: Screen, repeat: float, seed: int) -> dict[str, Stimulus]:
 
 
 def _prefers_differential(responses: Responses, repeat: float) -> tuple[PerCell, PerCell]:
+    """Index of the mean rates.
+
+    A cell that sees the edge of the disc has an index above 0 without any inhibition from afar; to
+    tell them apart, run the experiment again while the inhibiting channel is `causal.ablated`.
+    """
     own, shared = (_mean_above_grey(responses[name]) for name in ("differential", "global"))
     index = contrast_index(own, shared)
     return index, np.zeros_like(index)
@@ -96,7 +101,7 @@ OBJECT_MOTION = Phenomenon(
     name="object motion sensitivity",
     measure=(
         "mean rates while the disc moves on its own way (d) or with the background (g): "
-        "(d - g) / (d + g); 0 where the background does not matter"
+        "(d - g) / (d + g); 0 where neither background nor edge of the disc matters"
     ),
     conditions=_jitter,
     signature=_prefers_differential,

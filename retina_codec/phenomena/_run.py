@@ -101,37 +101,19 @@ def run_phenomenon(
         {name: _response(network, movie, kept) for name, movie in movies.items()}
         for movies in shown
     ]
-    found = [
-        phenomenon.signature(one, repeat)
-        for one, repeat in zip(responses, phenomenon.repeats, strict=True)
-    ]
-    value, control = (np.stack(part).astype(float) for part in zip(*found, strict=True))
-    numbers = np.arange(value.shape[1]) if cells is None else np.asarray(cells)
     sample = _common_times([r for one in responses for r in one.values()])
-    names = list(shown[0])
+    layers = [*dict.fromkeys([*layers, *(modes or {})])]
+    how = {"target": target, "n_steps": n_steps, "pooling": pooling}
+    event = event_samples(network, shown[0][phenomenon.event])
     return Event(
-        rates=np.stack(
-            [[_padded(r.rates, r.time_s, sample) for r in one.values()] for one in responses]
-        ),
         sample=sample,
-        movie=np.stack([_middle_row(movie, sample) for movie in shown[0].values()]),
-        conditions=pd.DataFrame({"condition": names}),
-        repeats=pd.DataFrame({"value": phenomenon.repeats}),
-        value=value,
-        control=control,
-        signatures=_table(numbers, value, control, seed),
         phenomenon=phenomenon.name,
         measure=phenomenon.measure,
         varied=phenomenon.varied,
         event=phenomenon.event,
-        **_pathways(
-            network,
-            _samples(network, shown[0][phenomenon.event]),
-            sample,
-            layers=[*dict.fromkeys([*layers, *(modes or {})])],
-            modes=modes or {},
-            how={"target": target, "n_steps": n_steps, "pooling": pooling},
-        ),
+        **_shown(shown[0], responses, sample),
+        **_found(phenomenon, responses, cells, seed),
+        **_pathways(network, event, sample, layers=layers, modes=modes or {}, how=how),
     )
 
 
@@ -162,6 +144,41 @@ def in_units_of(network: nn.Module, stimulus: Stimulus) -> Stimulus:
     return replace(stimulus, frames=frames.astype(np.float32))
 
 
+def event_samples(network: nn.Module, stimulus: Stimulus) -> Windows:
+    """Windows of a contrast movie as a network wants them: one for each frame.
+
+    Before the first frame the screen was grey. This is what `run_phenomenon` shows; other analyses
+    of an event, such as `causal.minimal_circuit`, take the same.
+
+    Parameters
+    ----------
+    network
+        Has `history`, `normalisation` and `settings`, as all networks of this package have.
+    stimulus
+        A contrast movie of its size.
+
+    Raises
+    ------
+    ValueError
+        If the network does not say what it wants, or the movie has another size.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import Circuit
+    >>> from retina_codec.stimuli import paired_flash
+    >>> movie = paired_flash(screen=Screen((20, 20)))
+    >>> samples = event_samples(Circuit(shape=(20, 20), history=25), movie)
+    >>> len(samples) == len(movie.frames), round(float(samples.sample[0]), 3)
+    (True, -0.4)
+    """
+    _check(network)
+    frames = np.pad(np.asarray(stimulus.frames), ((network.history, 0), (0, 0), (0, 0)))
+    start_s = stimulus.start_s - network.history / stimulus.frame_rate_hz
+    return windows_for(
+        network, in_units_of(network, replace(stimulus, frames=frames, start_s=start_s))
+    )
+
+
 def signatures(events: Iterable[Event]) -> pd.DataFrame:
     """Put the signatures of several experiments into one table.
 
@@ -179,17 +196,46 @@ def signatures(events: Iterable[Event]) -> pd.DataFrame:
     return table[["phenomenon", *table.columns.drop("phenomenon")]]
 
 
-def _samples(network: nn.Module, stimulus: Stimulus) -> Windows:
-    """One window for each frame of the movie, with grey before the first."""
-    frames = np.pad(np.asarray(stimulus.frames), ((network.history, 0), (0, 0), (0, 0)))
-    start_s = stimulus.start_s - network.history / stimulus.frame_rate_hz
-    return windows_for(
-        network, in_units_of(network, replace(stimulus, frames=frames, start_s=start_s))
-    )
+def _check(network: nn.Module) -> None:
+    wanted = ("history", "normalisation", "settings")
+    missing = [name for name in wanted if not hasattr(network, name)]
+    if missing:
+        msg = (
+            f"{type(network).__name__} has no {missing[0]!r}; expected a network that knows its "
+            f"{', '.join(wanted)}, by which movies become what it was trained on. Set them on it."
+        )
+        raise ValueError(msg)
+
+
+def _shown(movies: Mapping[str, Stimulus], responses, sample) -> dict[str, object]:
+    """Rates and movies on common times, as fields of the record."""
+    return {
+        "rates": np.stack(
+            [[_padded(r.rates, r.time_s, sample) for r in one.values()] for one in responses]
+        ),
+        "movie": np.stack([_middle_row(movie, sample) for movie in movies.values()]),
+        "conditions": pd.DataFrame({"condition": list(movies)}),
+    }
+
+
+def _found(phenomenon: Phenomenon, responses, cells, seed: int) -> dict[str, object]:
+    """Signature in each repeat and over all, as fields of the record."""
+    found = [
+        phenomenon.signature(one, repeat)
+        for one, repeat in zip(responses, phenomenon.repeats, strict=True)
+    ]
+    value, control = (np.stack(part).astype(float) for part in zip(*found, strict=True))
+    numbers = np.arange(value.shape[1]) if cells is None else np.asarray(cells)
+    return {
+        "value": value,
+        "control": control,
+        "repeats": pd.DataFrame({"value": phenomenon.repeats}),
+        "signatures": _table(numbers, value, control, seed),
+    }
 
 
 def _response(network: nn.Module, stimulus: Stimulus, cells) -> Response:
-    samples = _samples(network, stimulus)
+    samples = event_samples(network, stimulus)
     return Response(predict(network, samples)[:, cells].astype(float), samples.sample)
 
 

@@ -3,15 +3,12 @@
 from .events import (
     between_grey,
     contrast_step,
-    flashed_bars,
-    motion_reversal,
-    object_motion,
     omitted_stimulus,
     paired_flash,
     reversing_grating,
-    smooth_motion,
     step_of_contrast,
 )
+from .motion import flashed_bars, motion_reversal, object_motion, smooth_motion
 from .movies import (
     Screen,
     drifting_grating,
