@@ -102,7 +102,7 @@ def test_natural_scenes_engage_more_bipolar_channels_than_white_noise():
             windows_for(circuit, movie),
             layers=["bipolar"],
             target=population_sum(),
-            n_steps=10,
+            n_steps=5,
             progress=False,
         )["bipolar"]
         for name, movie in movies.items()

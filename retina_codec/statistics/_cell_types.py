@@ -96,8 +96,8 @@ def cell_types(
     cells whose fields lie near each other. Those change with the part of the movie: none of 16 such
     retinas had a stability of 0.7, and 10 of 12 retinas with 4 types of 4 cells had. "gap" splits
     groups of a few cells, and "first gap" rarely makes any. With 4 clusters the agreement with the
-    true types was 0.82 or 1 in all 12 (target surprisal), 0.15 to 0.64 by responses; the number
-    itself was found in half of them, and is one too small or too large in others. Where
+    true types was 0.82 or 1 in all 12 (target surprisal), 0.11 to 0.64 by responses; the number
+    itself was found in 5 of them, was one too small or too large in 5, and 1 in 2. Where
     contributions to each cell are at hand, `channel_profiles` separate types better.
 
     Gap(k) = mean log W*(k) - log W(k), where W is the sum of squares within clusters and * means
