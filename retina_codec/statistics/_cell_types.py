@@ -93,9 +93,9 @@ def cell_types(
         (0.7), otherwise 1.
 
     The silhouette alone finds 2 to 8 clusters also in 16 simulated cells of one type: groups of
-    cells whose fields lie near each other. Those change with the part of the movie: none of 20 such
-    retinas had a stability of 0.7. "gap" splits groups of a few cells, and "first gap" rarely makes
-    any.
+    cells whose fields lie near each other. Those change with the part of the movie: in none of 20
+    recordings of 16 such retinas was the stability 0.7. (The limit was set on 12 of them.) "gap"
+    splits groups of a few cells, and "first gap" rarely makes any.
 
     How long the recording is matters most. In simulated retinas with 4 types of 4 cells, natural
     scenes at 100 Hz and target surprisal, 4 clusters of 16,000 samples were the true types in all
