@@ -42,7 +42,7 @@ def retina(types, cells_per_type, seed, n_frames):
         samples,
         layers=["bipolar"],
         target=surprisal(rates),
-        n_steps=10,
+        n_steps=5,
         progress=False,
     )["bipolar"]
     return rates, decompose(record, SparseModes()), circuit.cells["cell_type"].to_numpy()
@@ -86,7 +86,7 @@ def test_channel_profiles_find_types_that_correlations_confuse():
         windows_for(circuit, movie),
         layers=["bipolar"],
         target=[one_cell(i) for i in range(16)],
-        n_steps=10,
+        n_steps=5,
         progress=False,
     )
     profiles = channel_profiles([of_layer["bipolar"] for of_layer in records.values()])

@@ -86,6 +86,14 @@ def test_noise_is_called_as_often_as_p_says():
     assert np.mean((table["low"] < 0) & (table["high"] > 0)) > 0.7
 
 
+def test_interneuron_that_was_never_seen_goes_with_nothing():
+    units = np.random.default_rng(0).normal(size=(100, 3))
+    recorded = np.column_stack([units[:, 1], np.full(100, np.nan)])
+    table = interneuron_matches(recorded, units, n_draws=20)
+    assert table["r"].round(6).tolist() == [1, 0]
+    assert table["p"][0] < 0.05 and table["p"][1] == 1
+
+
 def test_messages(as_user):
     with pytest.raises(ValueError, match="same number of samples, got 40 and 41"):
         interneuron_matches(np.zeros((40, 1)), np.zeros((41, 1)))

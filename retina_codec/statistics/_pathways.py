@@ -66,9 +66,9 @@ def pathways(
     Notes
     -----
     Participation ratio: (sum |c|)^2 / sum c^2. The permutation takes blocks of both stimuli
-    together and deals them out again, as many to each as before; each block counts by the mean of
-    its samples. p = (1 + draws as far from 0) / (1 + draws), two-sided for differences. Where one
-    stimulus makes larger contributions, its blocks weigh more in dealt-out shares as well.
+    together and deals them out again, as many to each as before. Blocks count by the mean of their
+    samples, relative to the mean of their stimulus: how large contributions are makes no
+    difference. p = (1 + draws as far from 0) / (1 + draws), two-sided for differences.
     The bootstrap makes overlaps slightly smaller than they are, since shares of two draws differ.
 
     References
@@ -157,10 +157,15 @@ def _shares(means) -> Float[np.ndarray, "... channel"]:
 def _block_means(
     record: Contributions, channels: Int[np.ndarray, " channel"], n_blocks: int
 ) -> Float[np.ndarray, "block column"]:
-    """Mean of each block: |contribution| of each channel, and the participation ratio."""
+    """Mean of each block: |contribution| of each channel, and the participation ratio.
+
+    Contributions are relative to their mean sum, so that stimuli that make larger ones are not told
+    apart by that alone when blocks are exchanged.
+    """
     size = np.abs(np.asarray(record.values, dtype=float))
     member = np.asarray(record.channel)[:, None] == channels
     of_channel = size @ member
+    of_channel /= max(of_channel.sum(axis=1).mean(), np.finfo(float).tiny)
     squares = np.sum(of_channel**2, axis=1)
     ratio = of_channel.sum(axis=1) ** 2 / np.where(squares > 0, squares, 1.0)
     columns = np.column_stack([of_channel, ratio])
