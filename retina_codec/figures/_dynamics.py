@@ -88,7 +88,8 @@ def plot_mode_fields(fields: Fields, *, figure: FigureBase | None = None) -> np.
     modes = list(dict.fromkeys(fields.items["mode"]))
     figure = figure_or_new(figure, (0.8 + 0.6 * len(modes), 0.5 + 0.7 * len(cells)))
     grid = figure.subplots(len(cells), len(modes), squeeze=False)
-    rows = {pair: i for i, pair in enumerate(zip(fields.items["cell"], fields.items["mode"]))}
+    pairs = zip(fields.items["cell"], fields.items["mode"], strict=True)
+    rows = {pair: row for row, pair in enumerate(pairs)}
     for cell, axes in zip(cells, grid, strict=True):
         limit = largest(maps[[rows[cell, mode] for mode in modes]])
         for mode, ax in zip(modes, axes, strict=True):

@@ -141,7 +141,7 @@ def _interneurons(found: Explained, layer: str) -> pd.DataFrame:
 
 
 def _units(network, layers, samples, *, middle_only) -> dict[str, np.ndarray]:
-    """What layers put out, "sample channel unit"; every second unit, or that in the middle."""
+    """Run layers: what they put out, "sample channel unit", everywhere or only in the middle."""
     found: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
     with frozen(network), torch.no_grad():
         for first in range(0, len(samples), BATCH):

@@ -96,8 +96,8 @@ def type_section(found: Dynamics) -> Section:
     lead = (
         "Cells are grouped by how their rates go with the loadings of modes. How many groups there "
         "are, and whether they come back, is shown beside loadings shifted in time and beside "
-        "groups made from the correlation of rates alone. Then: do loadings explain recorded spikes "
-        "beyond the rate that the network predicts?"
+        "groups made from the correlation of rates alone. Then: do loadings explain recorded "
+        "spikes beyond the rate that the network predicts?"
     )
     parts = []
     for layer, record in found.cell_types.items():
@@ -122,8 +122,8 @@ def _moments_picture(layer: str, record: Fields) -> Picture:
         lambda figure: plot_moments(record, figure=figure),
         size=(1.15 * n_across, 3.6),
         caption=(
-            f"IRF of cell {about['cell']} at two moments at which it fires alike (rows; n = 2), and "
-            f"its parts by modes of layer {layer}, projected on the time course of the IRF: the "
+            f"IRF of cell {about['cell']} at two moments at which it fires alike (rows; n = 2), "
+            f"and its parts by modes of layer {layer}, projected on the time course of the IRF: the "
             "parts sum to the IRF. Percentages are shares of the power of the IRF. Of all pairs of "
             "the moments looked at, the one whose IRFs correlate least."
         ),
