@@ -180,8 +180,8 @@ def plot_doses(summary: pd.DataFrame, *, figure: FigureBase | None = None) -> np
             )
         ax.axhline(0, color=CONTROL, linewidth=0.6)
         ax.set(xlabel="dose of the mode that is removed", ylabel=label, xlim=(0, 1.05))
-        ax.set_ylim(top=1.05)
         open_frame(ax)
+    axes[0].set_ylim(top=1.05)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return axes

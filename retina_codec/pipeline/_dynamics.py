@@ -200,8 +200,8 @@ def _predictors(found: Explained, cell: int, rows: pd.DataFrame) -> dict[str, np
     for layer, modes in found.modes.items():
         loadings = np.asarray(modes.loadings)
         shifted = np.roll(loadings, len(loadings) // 3, axis=0)
-        predictors |= {f"modes of {layer}": loadings[index]}
-        predictors |= {f"modes of {layer}, shifted in time": shifted[index]}
+        predictors |= {f"{layer} modes": loadings[index]}
+        predictors |= {f"{layer} modes, shifted": shifted[index]}
     return {name: np.asarray(values, dtype=float) for name, values in predictors.items()}
 
 

@@ -17,6 +17,7 @@ from retina_codec.datatypes import Effects, Modes, Predictions, Recording
 from retina_codec.statistics import pearson
 
 from ._config import Config
+from ._findings import dynamic_findings, dynamic_summary
 
 CALLED = 0.05
 PACKAGES = ("retina_codec", "torch", "numpy", "scipy", "scikit-learn", "xarray", "pynwb")
@@ -93,6 +94,7 @@ def layer_summary(layer: str, recording: Recording, records: Mapping[str, Any]) 
         **pair_summary(records, layer),
         "clusters of cells": int(clusters.nunique()),
         **effect_summary(records["effects"][layer], records["correlations"][layer]),
+        **dynamic_summary(records["dynamics"], layer),
     }
     if recording.circuit is not None:
         score = adjusted_rand_score(recording.cells["cell_type"], clusters)
@@ -180,6 +182,7 @@ def findings(numbers: Mapping[str, Any], recording: Recording) -> list[str]:
             f"{said(control, '.0%')}. Over cells, the loss correlates with how much a cell goes "
             f"with the mode: r = {said(r, '.2f')}, for random channels {said(r_control, '.2f')}.",
         ]
+        sentences += dynamic_findings(found, layer)
         if own is not None and control is not None and own < 1.2 * control:
             sentences.append(
                 f"Layer {layer}: random channels change the rates about as much as those of a mode."

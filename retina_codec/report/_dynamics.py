@@ -123,8 +123,8 @@ def _moments_picture(layer: str, record: Fields) -> Picture:
         size=(1.15 * n_across, 3.6),
         caption=(
             f"IRF of cell {about['cell']} at two moments at which it fires alike (rows; n = 2), "
-            f"and its parts by modes of layer {layer}, projected on the time course of the IRF: the "
-            "parts sum to the IRF. Percentages are shares of the power of the IRF. Of all pairs of "
+            f"and its parts by modes of layer {layer}, projected on the time course of the IRF; "
+            "they sum to the IRF. Percentages are shares of the power of the IRF. Of all pairs of "
             "the moments looked at, the one whose IRFs correlate least."
         ),
         alt=f"Two rows of spatial maps: the field and its parts in layer {layer}.",

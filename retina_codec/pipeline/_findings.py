@@ -1,0 +1,180 @@
+"""What a run found about dynamic fields: statements with numbers, intervals and controls."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retina_codec.report import Dynamics
+
+CALLED = 0.05
+ENOUGH = 0.8
+SMALLEST_GAIN = 0.02
+
+
+def dynamic_summary(found: Dynamics, layer: str) -> dict[str, Any]:
+    """Numbers of one layer as plain values."""
+    gains, types = found.spike_gains[layer], found.cell_types[layer]
+    numbers: dict[str, Any] = {
+        **_held(found.field_shares[layer]),
+        **_doses(found.doses[layer]),
+        "types of cells chosen": int(types.choices["chosen"]),
+        "types by silhouette alone": int(types.choices["silhouette"]),
+        "p of the silhouette (shifted loadings)": _number(types.p_value),
+        "pairs of cell and mode tested for spikes": int(gains["q"].notna().sum()),
+        "of these with spikes beyond the rate": int((gains["q"] < CALLED).sum()),
+        **_explained(found.explained_fields, layer),
+    }
+    if layer in found.type_recovery:
+        table = found.type_recovery[layer].set_index("by")["agreement"]
+        numbers["agreement with true types (as many clusters)"] = _number(table["modes, k known"])
+        numbers["the same by responses"] = _number(table["responses"])
+        numbers["the same by shifted loadings"] = _number(table["shifted loadings"])
+    if layer in found.interneurons:
+        table = found.interneurons[layer]
+        numbers["mean r of true interneurons with their best unit"] = _number(table["r"].mean())
+        numbers["the same for shifted interneurons"] = _number(table["chance"].mean())
+    return numbers
+
+
+def dynamic_findings(numbers: dict[str, Any], layer: str) -> Iterator[str]:
+    """Say the numbers of a layer, and what they support and what not."""
+    yield (
+        f"Layer {layer}: modes hold {numbers['field held by modes']:.0%} of the power of the "
+        f"instantaneous fields (cells: {numbers['field held, lowest cell']:.0%} to "
+        f"{numbers['field held, highest cell']:.0%}); with loadings shifted in time "
+        f"{numbers['field held, shifted']:.0%}."
+    )
+    for quantity in ("response", "field"):
+        yield from _dose_sentences(numbers, layer, quantity)
+    yield _explained_sentence(numbers, layer)
+    yield _type_sentence(numbers, layer)
+    yield (
+        f"Layer {layer}: loadings explain recorded spikes beyond the predicted rate in "
+        f"{numbers['of these with spikes beyond the rate']} of "
+        f"{numbers['pairs of cell and mode tested for spikes']} pairs of cell and mode "
+        f"(q < {CALLED}, against loadings shifted in time)."
+    )
+    key = "mean r of true interneurons with their best unit"
+    if key in numbers:
+        yield (
+            f"Layer {layer}: the true interneurons go with their best unit with a mean r of "
+            f"{numbers[key]:.2f} on blocks held out, shifted ones with "
+            f"{numbers['the same for shifted interneurons']:.2f}."
+        )
+
+
+def _held(table: pd.DataFrame) -> dict[str, Any]:
+    of_modes = table[table["mode"] >= 0].groupby("cell")[["share", "shifted"]].sum()
+    return {
+        "field held by modes": _number(of_modes["share"].mean()),
+        "field held, lowest cell": _number(of_modes["share"].min()),
+        "field held, highest cell": _number(of_modes["share"].max()),
+        "field held, shifted": _number(of_modes["shifted"].mean()),
+    }
+
+
+def _doses(summary: pd.DataFrame) -> dict[str, Any]:
+    """Of the smallest dose that is removed."""
+    removed = summary[summary["kind"] == "removed"]
+    smallest = removed[removed["dose"] == removed["dose"].min()]
+    numbers: dict[str, Any] = {"smallest dose": _number(removed["dose"].min())}
+    for row in smallest.itertuples():
+        name = f"{row.quantity}, {row.measure}"
+        numbers[name] = _number(row.mode)
+        numbers[f"{name}, random channels"] = _number(row.control)
+        numbers[f"{name}, difference from"] = _number(row.low)
+        numbers[f"{name}, difference to"] = _number(row.high)
+    return numbers
+
+
+def _explained(table: pd.DataFrame, layer: str) -> dict[str, Any]:
+    """Mean R2 over cells and features of the modes, their control, and the baselines."""
+    of_each = table.groupby(["cell", "predictor"])["r2"].mean().unstack("predictor")
+    names = {
+        f"{layer} modes": "field features explained by modes",
+        f"{layer} modes, shifted": "field features explained by shifted modes",
+        "rate, target, contrast": "field features explained by rate, target and contrast",
+    }
+    numbers = {
+        said: _number(of_each[name].mean()) if name in of_each else None
+        for name, said in names.items()
+    }
+    if f"{layer} modes" in of_each:
+        gain = (of_each[f"{layer} modes"] - of_each["rate, target, contrast"]).to_numpy()
+        drawn = np.random.default_rng(0).choice(gain, size=(1000, len(gain)))
+        low, high = np.percentile(drawn.mean(axis=1), (2.5, 97.5))
+        numbers |= {
+            "modes beyond these, from": _number(low),
+            "modes beyond these, to": _number(high),
+        }
+    return numbers
+
+
+def _dose_sentences(numbers, layer, quantity) -> Iterator[str]:
+    r = numbers.get(f"{quantity}, r")
+    if r is None:
+        return
+    beyond = numbers.get(f"{quantity}, r_beyond")
+    words = {"response": "responses", "field": "fields"}[quantity]
+    yield (
+        f"Layer {layer}: when {numbers['smallest dose']:.0%} of a mode is removed, {words} change "
+        f"as contributions predict with r = {r:.2f} (median over modes; random channels "
+        f"{numbers[f'{quantity}, r, random channels']:.2f}, 95 % interval of the difference "
+        f"{numbers[f'{quantity}, r, difference from']:.2f} to "
+        f"{numbers[f'{quantity}, r, difference to']:.2f}); beyond what removing all channels alike "
+        f"does, {_said(beyond)} (random channels "
+        f"{_said(numbers.get(f'{quantity}, r_beyond, random channels'))})."
+    )
+    if r < ENOUGH or (beyond is not None and beyond < ENOUGH):
+        yield (
+            f"Layer {layer}: this falls short of {ENOUGH} for {words}: what the rest of the "
+            "network does in answer (thresholds, the gain of the output) is not part of the prediction."
+        )
+
+
+def _explained_sentence(numbers, layer) -> str:
+    own = numbers["field features explained by modes"]
+    if own is None:
+        return f"Layer {layer}: too few moments to ask what explains the features of the field."
+    low = numbers["modes beyond these, from"]
+    verdict = "is supported" if low > 0 and own > SMALLEST_GAIN else "is not supported"
+    return (
+        f"Layer {layer}: loadings explain {own:.0%} of the variance of the field's polarity, "
+        f"place, size, surround and orientation on blocks held out; rate, target and contrast "
+        f"{numbers['field features explained by rate, target and contrast']:.0%}, shifted "
+        f"loadings {numbers['field features explained by shifted modes']:.0%} (below 0: worse than the "
+        f"mean). That modes say more than rate, target and contrast {verdict} (difference "
+        f"{low:.2f} to {numbers['modes beyond these, to']:.2f}, over cells)."
+    )
+
+
+def _type_sentence(numbers, layer) -> str:
+    chosen = numbers["types of cells chosen"]
+    what = (
+        f"{chosen} types of cells are supported"
+        if chosen > 1
+        else "no division of the cells into types is supported"
+    )
+    sentence = (
+        f"Layer {layer}: {what} (silhouette alone would say "
+        f"{numbers['types by silhouette alone']}; shifted loadings reach its silhouette with p = "
+        f"{numbers['p of the silhouette (shifted loadings)']:.2f})."
+    )
+    key = "agreement with true types (as many clusters)"
+    if key in numbers:
+        sentence += (
+            f" With as many clusters as true types the adjusted Rand index is {numbers[key]:.2f}, "
+            f"by responses {numbers['the same by responses']:.2f}, by shifted loadings "
+            f"{numbers['the same by shifted loadings']:.2f}."
+        )
+    return sentence
+
+
+def _said(value: float | None) -> str:
+    return "no number" if value is None else f"{value:.2f}"
+
+
+def _number(value: Any) -> float | None:
+    return float(f"{float(value):.4g}") if np.isfinite(value) else None
