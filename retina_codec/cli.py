@@ -215,6 +215,62 @@ def compare(
 
 
 @app.command()
+def fields(
+    run_folder: Annotated[Path, typer.Argument(help="Folder of a run; what is missing is done.")],
+    quiet: Quiet = False,
+) -> None:
+    """Tell where the receptive fields of moments come from.
+
+    Example: retina-codec fields results
+    """
+    show_layers(
+        run_folder,
+        quiet,
+        words=("modes hold", "variance of the field"),
+        files=("field_shares", "states"),
+        of_all=("explained_fields", "described_fields"),
+    )
+
+
+@app.command()
+def causal(
+    run_folder: Annotated[Path, typer.Argument(help="Folder of a run; what is missing is done.")],
+    quiet: Quiet = False,
+) -> None:
+    """Tell what removing modes does, beside what was predicted and random channels.
+
+    Example: retina-codec causal results
+    """
+    show_layers(
+        run_folder,
+        quiet,
+        words=("removed", "without the channels", "falls short", "random channels"),
+        files=("doses",),
+        of_all=(),
+    )
+
+
+@app.command()
+def phenomena(
+    run_folder: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    name: Annotated[
+        list[str] | None, typer.Option(help="Which phenomenon; repeat for several [all].")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show classical experiments to the network of a run, and which modes carry them.
+
+    Example: retina-codec phenomena results --name "paired flash suppression"
+    """
+    pipeline = import_module("retina_codec.pipeline")
+    chosen = {"names": name} if name else {}
+    table = pipeline.phenomena_of_run(run_folder, progress=not quiet, **chosen)
+    for sentence in pipeline.phenomena_findings(table):
+        typer.echo(sentence)
+    typer.echo(f"Page: {run_folder / 'phenomena.html'}")
+
+
+@app.command()
 def simulate(
     recording: Annotated[Path, typer.Argument(help="NWB file to write.")],
     n_frames: Annotated[
@@ -259,6 +315,25 @@ def record(path: Path, n_frames: int, test_frames: int, seed: int) -> None:
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     recordings.write_nwb(simulated, path)
+
+
+def show_layers(
+    run_folder: Path,
+    quiet: bool,
+    *,
+    words: tuple[str, ...],
+    files: tuple[str, ...],
+    of_all: tuple[str, ...],
+) -> None:
+    """Print the findings of a run that hold one of the words, and name the files behind them."""
+    pipeline = import_module("retina_codec.pipeline")
+    summary, folder = pipeline.resumed(run_folder, progress=not quiet)
+    for sentence in summary["findings"]:
+        if any(word in sentence for word in words):
+            typer.echo(sentence)
+    tables = [*(f"{file}_LAYER.csv" for file in files), *(f"{file}.csv" for file in of_all)]
+    typer.echo(f"Tables in {folder}: {', '.join(tables)}")
+    typer.echo(f"Report: {folder / 'report.html'}")
 
 
 def tell(summary: dict, out: Path) -> None:

@@ -4,7 +4,9 @@ from ._comparison import compare, compare_run
 from ._config import TARGETS, Config, method_named
 from ._contributions import connected, store_contributions
 from ._modes import decompose_store
-from ._run import kept_modes, run
+from ._phenomena import findings as phenomena_findings
+from ._phenomena import phenomena_of_run
+from ._run import kept_modes, resumed, run
 
 __all__ = [
     "TARGETS",
@@ -15,6 +17,9 @@ __all__ = [
     "decompose_store",
     "kept_modes",
     "method_named",
+    "phenomena_findings",
+    "phenomena_of_run",
+    "resumed",
     "run",
     "store_contributions",
 ]

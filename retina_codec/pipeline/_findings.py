@@ -130,7 +130,7 @@ def _dose_sentences(numbers, layer, quantity) -> Iterator[str]:
     if r < ENOUGH or (beyond is not None and beyond < ENOUGH):
         yield (
             f"Layer {layer}: this falls short of {ENOUGH} for {words}: what the rest of the "
-            "network does in answer (thresholds, the gain of the output) is not part of the prediction."
+            "network does in answer (thresholds, gain of the output) is not in the prediction."
         )
 
 
@@ -144,8 +144,8 @@ def _explained_sentence(numbers, layer) -> str:
         f"Layer {layer}: loadings explain {own:.0%} of the variance of the field's polarity, "
         f"place, size, surround and orientation on blocks held out; rate, target and contrast "
         f"{numbers['field features explained by rate, target and contrast']:.0%}, shifted "
-        f"loadings {numbers['field features explained by shifted modes']:.0%} (below 0: worse than the "
-        f"mean). That modes say more than rate, target and contrast {verdict} (difference "
+        f"loadings {numbers['field features explained by shifted modes']:.0%} (below 0: worse "
+        f"than the mean). That modes say more than rate, target and contrast {verdict} (difference "
         f"{low:.2f} to {numbers['modes beyond these, to']:.2f}, over cells)."
     )
 

@@ -266,3 +266,20 @@ def kept_modes(folder: str | PathLike) -> tuple[Config, dict[str, Modes]]:
         raise ValueError(msg)
     modes = [load(path) for path in paths]
     return Config.kept_in(folder), {record.layer: record for record in modes}
+
+
+def resumed(folder: str | PathLike, *, progress: bool = True) -> tuple[dict[str, object], Path]:
+    """Finish a run with the settings in its folder, and return its summary and the folder.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds no run.
+    OSError
+        If the recording or the network is gone.
+    """
+    folder = Path(folder)
+    if not (folder / CONFIG).exists():
+        msg = f"{folder} holds no run: expected {CONFIG} in it. Begin one with 'retina-codec run'."
+        raise ValueError(msg)
+    return run(Config.kept_in(folder), folder, progress=progress), folder

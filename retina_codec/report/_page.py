@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from retina_codec.datatypes import (
     Contributions,
     Effects,
+    Event,
     Fields,
     Modes,
     Predictions,
@@ -23,6 +24,7 @@ from retina_codec.figures import style
 from ._dynamics import Dynamics, dose_section, dynamic_section, type_section
 from ._explained import contribution_section, correlation_section, mode_section
 from ._measured import prediction_section, recording_section
+from ._phenomena import phenomena_section
 from ._section import first_rows, heading, is_grid, listed, shown
 from ._tested import effect_section, field_section
 
@@ -77,7 +79,6 @@ def write_report(
     Path
         Of the page.
     """
-    path = Path(path)
     with style():
         sections = [
             recording_section(recording),
@@ -90,14 +91,52 @@ def write_report(
         ]
         if dynamics is not None:
             sections += [make(dynamics) for make in (dynamic_section, dose_section, type_section)]
-    page = _template().render(
+    return _write(
+        Path(path),
         title=summary.get("title", "Analysis of a retina recording"),
         findings=summary.get("findings", []),
         tables={key: value for key, value in summary.items() if key not in NOT_IN_TABLES},
         provenance=summary.get("provenance", {}),
         sections=sections,
     )
-    _write_whole(path, page)
+
+
+def write_phenomena(
+    path: str | PathLike,
+    *,
+    title: str,
+    findings: list[str],
+    events: Mapping[str, Event],
+    signatures: pd.DataFrame,
+    circuits: Mapping[str, Mapping[str, pd.DataFrame]],
+) -> Path:
+    """Write one HTML file about classical experiments on a network.
+
+    Parameters
+    ----------
+    path
+        Where to write; an older page there is replaced.
+    title, findings
+        Of the page; sentences.
+    events, signatures
+        By name of the phenomenon, and the table of all.
+    circuits
+        Minimal circuits by phenomenon and layer.
+
+    Returns
+    -------
+    Path
+        Of the page.
+    """
+    with style():
+        sections = [phenomena_section(events, signatures, circuits)]
+    return _write(
+        Path(path), title=title, findings=findings, tables={}, provenance={}, sections=sections
+    )
+
+
+def _write(path: Path, **parts: Any) -> Path:
+    _write_whole(path, _template().render(**parts))
     return path
 
 
