@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from retina_codec.causal import dose_curve, dose_summary
-from retina_codec.contributions import Target, frozen, probed
+from retina_codec.contributions import Target, frozen, integrated_gradients, one_cell, probed
 from retina_codec.datatypes import CellTypes, Contributions, Fields, Modes, Predictions, Recording
 from retina_codec.receptive_fields import (
     attribute_to_channels,
@@ -31,17 +31,19 @@ from retina_codec.statistics import (
     cell_types,
     explained_by,
     interneuron_matches,
+    profile_types,
     spikes_beyond_rate,
     type_recovery,
 )
 
-from ._kept import kept, kept_table
+from ._kept import kept, kept_table, write_table
 
 LEAST_RATE_HZ = 1.0
 N_DESCRIBED = 400
 N_SPLIT = 48
 N_DRAWS = 30
 BATCH = 256
+N_PROFILED = 1000
 EXPLAINED = ("polarity", "y_px", "x_px", "size_px", "surround", "orientation_selectivity")
 EXPLAINED_COLUMNS = ("feature", "predictor", "r2", "low", "high", "n", "cell")
 
@@ -84,6 +86,7 @@ def kept_dynamics(found: Explained, out: Path) -> Dynamics:
         for layer in found.modes
     }
     doses = tables("doses", _doses)
+    profiles = kept_tables_of_profiles(found, out)
     return Dynamics(
         explained_fields=explained,
         states=tables("states", _states),
@@ -101,19 +104,20 @@ def kept_dynamics(found: Explained, out: Path) -> Dynamics:
         },
         doses={layer: dose_summary(table) for layer, table in doses.items()},
         cell_types=types,
+        profile_criteria={layer: criteria for layer, (criteria, _) in profiles.items()},
+        profile_labels={layer: labels for layer, (_, labels) in profiles.items()},
         spike_gains=tables("spike_gains", _spike_gains),
         **truth(found, types, out),
     )
 
 
-def truth(
-    found: Explained, types: Mapping[str, CellTypes], out: Path
-) -> dict[str, dict[str, pd.DataFrame]]:
+def truth(found: Explained, types: Mapping[str, CellTypes], out: Path) -> dict[str, Any]:
     """Hold types and channels against the true ones, in recordings of a simulated retina."""
     if found.recording.circuit is None:
-        return {"type_recovery": {}, "interneurons": {}}
+        return {"type_recovery": {}, "interneurons": {}, "true_types": None}
     true_types = found.recording.cells["cell_type"].tolist()
     return {
+        "true_types": true_types,
         "type_recovery": {
             layer: type_recovery(record, true_types) for layer, record in types.items()
         },
@@ -141,7 +145,7 @@ def _interneurons(found: Explained, layer: str) -> pd.DataFrame:
 
 
 def _units(network, layers, samples, *, middle_only) -> dict[str, np.ndarray]:
-    """Run layers: what they put out, "sample channel unit", everywhere or only in the middle."""
+    """Run layers: what they put out, "sample channel unit", around the middle or only there."""
     found: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
     with frozen(network), torch.no_grad():
         for first in range(0, len(samples), BATCH):
@@ -150,12 +154,9 @@ def _units(network, layers, samples, *, middle_only) -> dict[str, np.ndarray]:
                 network(batch)
             for layer, units in kept_units.items():
                 middle = (units.shape[2] // 2, units.shape[3] // 2)
-                chosen = (
-                    units[:, :, middle[0], middle[1]][..., None]
-                    if middle_only
-                    else units[:, :, ::2, ::2].flatten(2)
-                )
-                found[layer].append(chosen.numpy())
+                reach = 0 if middle_only else max(1, min(units.shape[2:]) // 4)
+                around = tuple(slice(at - reach, at + reach + 1) for at in middle)
+                found[layer].append(units[(..., *around)].flatten(2).numpy())
     return {layer: np.concatenate(parts) for layer, parts in found.items()}
 
 
@@ -247,6 +248,39 @@ def _cell_types(found: Explained, layer: str) -> CellTypes:
         n_nulls=N_DRAWS,
         seed=found.seed,
     )
+
+
+def kept_tables_of_profiles(
+    found: Explained, out: Path
+) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+    """Types of cells by what contributes to each cell: criteria, and clusters, of each layer."""
+    paths = {
+        layer: (out / f"profile_criteria_{layer}.csv", out / f"profile_types_{layer}.csv")
+        for layer in found.modes
+    }
+    if not all(path.exists() for pair in paths.values() for path in pair):
+        n_cells, n = found.recording.rates.shape[1], len(found.samples)
+        index = np.unique(np.linspace(0, n - 1, min(N_PROFILED, n)).astype(int))
+        of_cells = integrated_gradients(
+            found.network,
+            found.samples[index],
+            layers=list(found.modes),
+            target=[one_cell(cell) for cell in range(n_cells)],
+            n_steps=10,
+            progress=found.progress,
+        )
+        for layer, (criteria, clusters) in paths.items():
+            records = [of_cell[layer] for of_cell in of_cells.values()]
+            types = profile_types(records, n_bootstraps=N_DRAWS, n_nulls=N_DRAWS, seed=found.seed)
+            chosen = types.criteria.assign(
+                chosen=types.criteria["n_clusters"] == types.choices["chosen"]
+            )
+            write_table(criteria, chosen)
+            table = pd.DataFrame(types.candidates.T).add_prefix("k = ")
+            table.columns = [f"k = {k + 1}" for k in range(len(types.candidates))]
+            table.insert(0, "cluster", types.labels)
+            write_table(clusters, table.rename_axis("cell").reset_index())
+    return {layer: tuple(map(pd.read_csv, pair)) for layer, pair in paths.items()}
 
 
 class _Parts:

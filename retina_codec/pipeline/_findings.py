@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from retina_codec.report import Dynamics
+from retina_codec.statistics import agreement_with_types
 
 CALLED = 0.05
 ENOUGH = 0.8
@@ -25,9 +26,11 @@ def dynamic_summary(found: Dynamics, layer: str) -> dict[str, Any]:
         "pairs of cell and mode tested for spikes": int(gains["q"].notna().sum()),
         "of these with spikes beyond the rate": int((gains["q"] < CALLED).sum()),
         **_explained(found.explained_fields, layer),
+        **_profiles(found.profile_criteria[layer]),
     }
     if layer in found.type_recovery:
         table = found.type_recovery[layer].set_index("by")["agreement"]
+        numbers["agreement with true types, by contributions"] = _agreement(found, layer)
         numbers["agreement with true types (as many clusters)"] = _number(table["modes, k known"])
         numbers["the same by responses"] = _number(table["responses"])
         numbers["the same by shifted loadings"] = _number(table["shifted loadings"])
@@ -50,6 +53,7 @@ def dynamic_findings(numbers: dict[str, Any], layer: str) -> Iterator[str]:
         yield from _dose_sentences(numbers, layer, quantity)
     yield _explained_sentence(numbers, layer)
     yield _type_sentence(numbers, layer)
+    yield _profile_sentence(numbers, layer)
     yield (
         f"Layer {layer}: loadings explain recorded spikes beyond the predicted rate in "
         f"{numbers['of these with spikes beyond the rate']} of "
@@ -110,6 +114,40 @@ def _explained(table: pd.DataFrame, layer: str) -> dict[str, Any]:
             "modes beyond these, to": _number(high),
         }
     return numbers
+
+
+def _profiles(criteria: pd.DataFrame) -> dict[str, Any]:
+    """Of the number of clusters that was chosen, or that of the silhouette if it was one."""
+    chosen = int(criteria["n_clusters"][criteria["chosen"]].iloc[0])
+    best = criteria.loc[criteria["silhouette"].idxmax()]
+    return {
+        "types by contributions": chosen,
+        "types by contributions, silhouette alone": int(best["n_clusters"]),
+        "silhouette by contributions": _number(best["silhouette"]),
+        "the same, shuffled (95th percentile)": _number(best["chance_high"]),
+        "stability by contributions": _number(best["stability"]),
+    }
+
+
+def _agreement(found: Dynamics, layer: str) -> float | None:
+    """Return the adjusted Rand index of the types by contributions with the true ones."""
+    return _number(agreement_with_types(found.profile_labels[layer]["cluster"], found.true_types))
+
+
+def _profile_sentence(numbers, layer) -> str:
+    chosen = numbers["types by contributions"]
+    what = f"{chosen} types" if chosen > 1 else "no division into types"
+    sentence = (
+        f"Layer {layer}: by what contributes to each cell, {what} (best silhouette "
+        f"{numbers['silhouette by contributions']:.2f} with "
+        f"{numbers['types by contributions, silhouette alone']} types, 95 % of shuffled profiles "
+        f"below {numbers['the same, shuffled (95th percentile)']:.2f}; stability over blocks of "
+        f"time {numbers['stability by contributions']:.2f})."
+    )
+    key = "agreement with true types, by contributions"
+    if numbers.get(key) is not None:
+        sentence += f" The adjusted Rand index with the true types is {numbers[key]:.2f}."
+    return sentence
 
 
 def _dose_sentences(numbers, layer, quantity) -> Iterator[str]:

@@ -35,9 +35,12 @@ class Dynamics(NamedTuple):
     moments: Mapping[str, Fields]
     doses: Tables
     cell_types: Mapping[str, CellTypes]
+    profile_criteria: Tables
+    profile_labels: Tables
     type_recovery: Tables
     interneurons: Tables
     spike_gains: Tables
+    true_types: list[str] | None = None
 
 
 def dynamic_section(found: Dynamics) -> Section:
@@ -105,7 +108,10 @@ def type_section(found: Dynamics) -> Section:
         pictures = [_types_picture(layer, record)]
         if gains["gain"].notna().any():
             pictures.append(_gains_picture(layer, gains))
-        tables = {}
+        tables = {
+            "Types by what contributes to each cell: criteria": found.profile_criteria[layer],
+            "Types by what contributes to each cell": found.profile_labels[layer],
+        }
         if layer in found.type_recovery:
             tables["Agreement with the true types"] = found.type_recovery[layer]
         if layer in found.interneurons:

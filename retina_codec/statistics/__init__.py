@@ -18,9 +18,12 @@ from ._layers import (
 from ._modes import co_occurrence, describe_modes
 from ._pathways import effective_number, overlap, pathways
 from ._predicted import explained_by, trees
+from ._profile_types import ProfileTypes, profile_types
 from ._spikes import poisson_regression, pooled_p, spikes_beyond_rate
 
 __all__ = [
+    "ProfileTypes",
+    "profile_types",
     "agglomerative",
     "agreement_with_types",
     "block_draws",

@@ -138,14 +138,14 @@ def cell_types(
     r = pearson(loadings, rates).T
     of_modes = points(r)
     labels = clusterings(of_modes, **how)
-    criteria = _criteria(of_modes, labels, n_references, how, rng)
+    criteria = criteria_of(of_modes, labels, n_references, how, rng)
     again = [_resampled(loadings, rates, points, how, rng) for _ in range(n_bootstraps)]
-    criteria["stability"] = _stability(labels, again)
+    criteria["stability"] = stability_of(labels, again)
     shifted = [_shifted(loadings, rates, points, null, how, rng) for _ in range(n_nulls)]
     of_responses = points(_response_correlations(rates))
     by_responses = clusterings(of_responses, **how)
-    criteria["response_silhouette"] = _as_many(_silhouettes(of_responses, by_responses), labels)
-    choices = _choices(criteria)
+    criteria["response_silhouette"] = _as_many(silhouettes_of(of_responses, by_responses), labels)
+    choices = choices_of(criteria)
     return CellTypes(
         correlations=r,
         labels=labels[choices["chosen"] - 1],
@@ -271,19 +271,21 @@ def gap_statistic(
     return np.nanmean(spread, axis=0) - _log_within(points, labels), error
 
 
-def _criteria(points, labels, n_references, how, rng) -> pd.DataFrame:
+def criteria_of(points, labels, n_references, how, rng) -> pd.DataFrame:
+    """Return silhouette and gap statistic at each number of clusters."""
     seed = int(rng.integers(2**31))
     gap, error = gap_statistic(
         points, labels, method=how["method"], n_references=n_references, seed=seed
     )
     table = {
         "n_clusters": np.arange(1, len(labels) + 1),
-        "silhouette": _silhouettes(points, labels),
+        "silhouette": silhouettes_of(points, labels),
     }
     return pd.DataFrame({**table, "gap": gap, "gap_error": error})
 
 
-def _choices(criteria: pd.DataFrame) -> dict[str, int]:
+def choices_of(criteria: pd.DataFrame) -> dict[str, int]:
+    """Return the number of clusters by each rule."""
     gap, error = (criteria[name].to_numpy() for name in ("gap", "gap_error"))
     stable = np.flatnonzero(criteria["stability"].to_numpy() >= STABLE)
     enough = gap >= gap.max() - error[gap.argmax()]
@@ -304,7 +306,7 @@ def _resampled(loadings, rates, points, how, rng) -> Int[np.ndarray, "k cell"]:
     return clusterings(points(pearson(loadings[drawn], rates[drawn]).T), **how)
 
 
-def _stability(labels, again) -> Float[np.ndarray, " k"]:
+def stability_of(labels, again) -> Float[np.ndarray, " k"]:
     """Mean agreement at each number of clusters; NaN for one cluster, and where none was found."""
     table = np.full((len(again), len(labels)), np.nan)
     for row, other in zip(table, again, strict=True):
@@ -321,7 +323,7 @@ def _shifted(loadings, rates, points, null, how, rng):
     shuffled = np.stack([x[order] for x, order in zip(loadings.T, orders, strict=True)], axis=1)
     made = points(pearson(shuffled, rates).T)
     labels = clusterings(made, **how)
-    return _silhouettes(made, labels), _best(made, labels)
+    return silhouettes_of(made, labels), _best(made, labels)
 
 
 def _response_correlations(rates) -> Float[np.ndarray, "cell cell"]:
@@ -329,12 +331,13 @@ def _response_correlations(rates) -> Float[np.ndarray, "cell cell"]:
     return np.nan_to_num(pd.DataFrame(rates).corr().to_numpy())
 
 
-def _silhouettes(points, labels) -> Float[np.ndarray, " k"]:
+def silhouettes_of(points, labels) -> Float[np.ndarray, " k"]:
+    """Return the silhouette at each number of clusters; NaN for one."""
     return np.array([np.nan, *(silhouette(points, each) for each in labels[1:])])
 
 
 def _best(points, labels) -> Int[np.ndarray, " cell"]:
-    return labels[int(np.argmax(np.nan_to_num(_silhouettes(points, labels), nan=-1.0)))]
+    return labels[int(np.argmax(np.nan_to_num(silhouettes_of(points, labels), nan=-1.0)))]
 
 
 def _as_many(values, labels) -> Float[np.ndarray, " k"]:

@@ -1,0 +1,115 @@
+"""Types of cells by what contributes to them, wherever their fields lie."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from retina_codec.datatypes import Contributions
+
+from ._blocks import N_BLOCKS, block_draws, block_numbers
+from ._cell_types import choices_of, criteria_of, silhouettes_of, stability_of
+from ._cells import channel_profiles
+from ._clusters import MOST_CLUSTERS, Method, Points, clusterings, k_means, z_scored
+from ._correlation import check_draws
+
+
+class ProfileTypes(NamedTuple):
+    """Groups of cells, and how much they are worth.
+
+    `labels` is the group of each cell at the number chosen, `candidates` at each number ("k cell");
+    `criteria` has one row for each number `n_clusters`: `silhouette`, with the mean and the 95th
+    percentile of shuffled profiles (`chance`, `chance_high`), `gap`, `gap_error`, `stability`;
+    `choices` the number by each rule (see `cell_types`), and `profiles` what was grouped.
+    """
+
+    labels: Int[np.ndarray, " cell"]
+    candidates: Int[np.ndarray, "k cell"]
+    criteria: pd.DataFrame
+    choices: dict[str, int]
+    profiles: Float[np.ndarray, "cell feature"]
+
+
+def profile_types(
+    of_cells: Sequence[Contributions],
+    *,
+    points: Points = z_scored,
+    method: Method = k_means,
+    most: int = MOST_CLUSTERS,
+    n_bootstraps: int = 50,
+    n_references: int = 50,
+    n_nulls: int = 50,
+    seed: int = 0,
+) -> ProfileTypes:
+    """Group cells by the share of each feature in the contributions to them.
+
+    Cells of one type whose fields lie apart fire at other times, so their rates and the modes they
+    go with differ; the interneurons that drive them do not.
+
+    Parameters
+    ----------
+    of_cells
+        Pooled contributions of one layer, one record for each cell (target `one_cell`).
+    points, method, most, n_bootstraps, n_references, n_nulls, seed
+        As in `cell_types`.
+
+    Raises
+    ------
+    ValueError
+        If the records have different features, or there are no draws.
+
+    Notes
+    -----
+    The number of groups is chosen by the rule of `cell_types`. Stability: blocks of time drawn
+    again. Null: the values of each feature shuffled over cells, so that no profile is shared.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from retina_codec.simulation import planted_contributions
+    >>> record, _ = planted_contributions(n_features=6, n_samples=400)
+    >>> rng = np.random.default_rng(0)
+    >>> gains = np.repeat(np.eye(2).repeat(3, axis=1) + 0.1, 4, axis=0)
+    >>> cells = [
+    ...     replace(record, values=np.abs(record.values) * gain * rng.uniform(0.9, 1.1, 6))
+    ...     for gain in gains
+    ... ]
+    >>> found = profile_types(cells, most=4, n_bootstraps=5, n_references=9, n_nulls=5)
+    >>> found.choices["silhouette"], len(set(found.candidates[1][:4].tolist()))
+    (2, 1)
+    """
+    for n_draws in (n_bootstraps, n_references, n_nulls):
+        check_draws(n_draws)
+    rng = np.random.default_rng(seed)
+    how = {"method": method, "most": most, "seed": seed}
+    profiles = channel_profiles(of_cells)
+    labels = clusterings(points(profiles), **how)
+    criteria = criteria_of(points(profiles), labels, n_references, how, rng)
+    by_block = _block_sums(of_cells)
+    draws = block_draws(N_BLOCKS, n_bootstraps, rng)
+    again = [
+        clusterings(points(_shares(np.tensordot(draw, by_block, axes=1))), **how) for draw in draws
+    ]
+    criteria["stability"] = stability_of(labels, again)
+    null = np.full((n_nulls, len(labels)), np.nan)
+    for row in null:
+        made = points(rng.permuted(profiles, axis=0))
+        found = silhouettes_of(made, clusterings(made, **how))
+        row[: len(found)] = found[: len(row)]
+    criteria["chance"] = np.r_[np.nan, null[:, 1:].mean(axis=0)]
+    criteria["chance_high"] = np.r_[np.nan, np.nanpercentile(null[:, 1:], 95, axis=0)]
+    choices = choices_of(criteria)
+    return ProfileTypes(labels[choices["chosen"] - 1], labels, criteria, choices, profiles)
+
+
+def _block_sums(of_cells) -> Float[np.ndarray, "block cell feature"]:
+    sizes = np.stack([np.abs(np.asarray(record.values, dtype=float)) for record in of_cells])
+    block = block_numbers(sizes.shape[1])
+    return np.stack([sizes[:, block == one].sum(axis=1) for one in range(N_BLOCKS)])
+
+
+def _shares(sums: Float[np.ndarray, "cell feature"]) -> Float[np.ndarray, "cell feature"]:
+    total = sums.sum(axis=1, keepdims=True)
+    return sums / np.where(total > 0, total, 1.0)
