@@ -37,6 +37,9 @@ Method = Annotated[
 Repeats = Annotated[
     int, typer.Option(help="Fits repeated with other seeds, and as many on resampled time.")
 ]
+Draws = Annotated[
+    int, typer.Option(help="Draws of nulls and bootstraps for types of cells and spikes.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 
 DEMO_FRAMES, DEMO_TEST_FRAMES, DEMO_HISTORY_S = 16_000, 2_000, 0.25
@@ -74,6 +77,7 @@ def run(
     tolerance: Tolerance = None,
     method: Method = "SparseModes",
     n_repeats: Repeats = 4,
+    n_draws: Draws = 20,
     channels: Annotated[
         list[int] | None, typer.Option(help="Channels of a layer that is trained; once a layer.")
     ] = None,
@@ -101,6 +105,7 @@ def run(
         tolerance=tolerance,
         method=method,
         n_repeats=n_repeats,
+        n_draws=n_draws,
         channels=tuple(channels) if channels else (8, 8),
         n_cells=n_cells,
         seed=seed,

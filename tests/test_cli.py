@@ -58,16 +58,21 @@ def small_run(recording, out, *more):
         2,
         "--layer",
         "relu1",
+        "--n-draws",
+        2,
         "--n-repeats",
         1,
         *more,
     )
 
 
+COMMANDS = "run demo simulate export contributions decompose compare fields causal phenomena".split()
+
+
 def test_help_names_the_commands():
     done = command("--help")
     assert done.returncode == 0
-    for name in ("run", "demo", "simulate", "export", "contributions", "decompose", "compare"):
+    for name in COMMANDS:
         assert name in done.stdout
 
 

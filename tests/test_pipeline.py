@@ -41,7 +41,8 @@ def finished(recording, tmp_path_factory):
 
 
 def small_config(recording, **changes):
-    given = {"history_s": 0.1, "epochs": 2, "n_steps": 4, "layers": ("relu1",), "n_repeats": 1}
+    given = {"history_s": 0.1, "epochs": 2, "n_steps": 4, "layers": ("relu1",)}
+    given |= {"n_repeats": 1, "n_draws": 2, "n_cells": 2}
     return Config(recording=str(recording), **{**given, **changes})
 
 

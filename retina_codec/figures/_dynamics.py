@@ -97,7 +97,7 @@ def plot_mode_fields(fields: Fields, *, figure: FigureBase | None = None) -> np.
             ax.set(xticks=[], yticks=[])
         axes[0].set_ylabel(f"cell {cell}", rotation=0, ha="right", va="center")
     for mode, ax in zip(modes, grid[0], strict=True):
-        ax.set_title(FURTHER.get(mode, str(mode)), rotation=90 if mode < 0 else 0)
+        ax.set_title(FURTHER.get(mode, str(mode)), rotation=90.0 if mode < 0 else 0.0)
     figure.supxlabel("mode (one colour scale for each cell)")
     return grid
 
@@ -118,7 +118,7 @@ def plot_field_shares(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     values = 100 * wide.to_numpy()
     draw_heat_map(ax, values, scale=signed_scale(values), bar_label="share of the field (%)")
     name_ticks(ax.yaxis, [str(cell) for cell in wide.index])
-    name_ticks(ax.xaxis, [FURTHER.get(mode, str(mode)) for mode in wide.columns], rotation=90)
+    name_ticks(ax.xaxis, [FURTHER.get(mode, str(mode)) for mode in wide.columns], rotation=90.0)
     ax.set(xlabel="mode", ylabel="cell")
     return ax
 

@@ -52,6 +52,8 @@ class Config:
     """Decomposition, by the name of its class."""
     n_repeats: int = 4
     """Decompositions repeated with other seeds, and as many on resampled time, for stability."""
+    n_draws: int = 20
+    """Draws of nulls and bootstraps, where types of cells and spikes are tested."""
     n_cells: int = 5
     """For how many of the best predicted cells fields of combinations are made."""
     seed: int = 0
@@ -64,7 +66,7 @@ class Config:
             raise ValueError(msg)
         method_named(self.method)
         counts = {"epochs": self.epochs, "n_steps": self.n_steps, "n_cells": self.n_cells}
-        counts["n_repeats"] = self.n_repeats
+        counts |= {"n_repeats": self.n_repeats, "n_draws": self.n_draws}
         for name, value in counts.items():
             if value is not None and value < 1:
                 msg = f"'{name}' must be at least 1, got {value}."

@@ -14,6 +14,7 @@ from torch import nn
 from retina_codec.causal import dose_curve, dose_summary
 from retina_codec.contributions import Target, frozen, integrated_gradients, one_cell, probed
 from retina_codec.datatypes import CellTypes, Contributions, Fields, Modes, Predictions, Recording
+from retina_codec.networks import windows_for
 from retina_codec.receptive_fields import (
     attribute_to_channels,
     attribute_to_modes,
@@ -41,7 +42,6 @@ from ._kept import kept, kept_table, write_table
 LEAST_RATE_HZ = 1.0
 N_DESCRIBED = 400
 N_SPLIT = 48
-N_DRAWS = 30
 BATCH = 256
 N_PROFILED = 1000
 EXPLAINED = ("polarity", "y_px", "x_px", "size_px", "surround", "orientation_selectivity")
@@ -62,6 +62,7 @@ class Explained(NamedTuple):
     predictions: Predictions
     target: Target
     cells: list[int]
+    n_draws: int
     seed: int
     progress: bool
 
@@ -113,7 +114,8 @@ def kept_dynamics(found: Explained, out: Path) -> Dynamics:
 
 def truth(found: Explained, types: Mapping[str, CellTypes], out: Path) -> dict[str, Any]:
     """Hold types and channels against the true ones, in recordings of a simulated retina."""
-    if found.recording.circuit is None:
+    settings = found.recording.circuit
+    if settings is None or settings["history"] > found.samples.first_bin:
         return {"type_recovery": {}, "interneurons": {}, "true_types": None}
     true_types = found.recording.cells["cell_type"].tolist()
     return {
@@ -133,12 +135,14 @@ def truth(found: Explained, types: Mapping[str, CellTypes], out: Path) -> dict[s
 def _interneurons(found: Explained, layer: str) -> pd.DataFrame:
     """Find the unit of the layer that goes best with each true interneuron in the middle."""
     circuit = Circuit(**found.recording.circuit)
-    true = _units(circuit, ("bipolar", "amacrine"), found.samples, middle_only=True)
+    first, last = found.samples.first_bin - circuit.history, found.samples.stop_bin
+    seen = windows_for(circuit, found.recording.stimulus, frames=(first, last))
+    true = _units(circuit, ("bipolar", "amacrine"), seen, middle_only=True)
     units = _units(found.network, (layer,), found.samples, middle_only=False)
     traces = np.concatenate([true["bipolar"], true["amacrine"]], axis=1)[:, :, 0]
     of_layer = units[layer]
     table = interneuron_matches(
-        traces, of_layer.reshape(len(of_layer), -1), n_draws=N_DRAWS, seed=found.seed
+        traces, of_layer.reshape(len(of_layer), -1), n_draws=found.n_draws, seed=found.seed
     )
     names = [*Circuit.channel_names["bipolar"], *Circuit.channel_names["amacrine"]]
     return table.assign(name=names, channel=table["unit"] // of_layer.shape[2])
@@ -235,7 +239,7 @@ def _spike_gains(found: Explained, layer: str) -> pd.DataFrame:
         np.asarray(found.predictions.predicted, dtype=float),
         found.modes[layer],
         bin_s=1 / found.recording.stimulus.frame_rate_hz,
-        n_draws=N_DRAWS,
+        n_draws=found.n_draws,
         seed=found.seed,
     )
 
@@ -244,8 +248,9 @@ def _cell_types(found: Explained, layer: str) -> CellTypes:
     return cell_types(
         np.asarray(found.predictions.predicted, dtype=float),
         found.modes[layer],
-        n_bootstraps=N_DRAWS,
-        n_nulls=N_DRAWS,
+        n_bootstraps=found.n_draws,
+        n_nulls=found.n_draws,
+        n_references=found.n_draws,
         seed=found.seed,
     )
 
@@ -271,7 +276,13 @@ def kept_tables_of_profiles(
         )
         for layer, (criteria, clusters) in paths.items():
             records = [of_cell[layer] for of_cell in of_cells.values()]
-            types = profile_types(records, n_bootstraps=N_DRAWS, n_nulls=N_DRAWS, seed=found.seed)
+            types = profile_types(
+                records,
+                n_bootstraps=found.n_draws,
+                n_nulls=found.n_draws,
+                n_references=found.n_draws,
+                seed=found.seed,
+            )
             chosen = types.criteria.assign(
                 chosen=types.criteria["n_clusters"] == types.choices["chosen"]
             )

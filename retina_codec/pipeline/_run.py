@@ -143,6 +143,7 @@ def analysis(
         predictions,
         target,
         cells,
+        config.n_draws,
         config.seed,
         progress,
     )

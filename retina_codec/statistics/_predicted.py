@@ -38,12 +38,12 @@ def explained_by(
     Parameters
     ----------
     features
-        One row for each sample, in order of time; one column for each feature. Samples in which a
-        feature is NaN do not count for it.
+        One row for each sample, in order of time; one column for each feature. Samples in which any
+        is NaN do not count. One model predicts all features.
     predictors
         For each set of predictors its columns, of the same samples.
     model
-        Any scikit-learn regressor; `trees` by default.
+        Any scikit-learn regressor of several outputs; `trees` by default.
     seed
         Of the default model and the bootstrap.
 
@@ -51,7 +51,7 @@ def explained_by(
     -------
     One row for each feature and set: `feature`, `predictor`, `r2` on samples held out (may be below
     0), its 95 % interval `low` to `high` (bootstrap over 20 blocks of time), and `n` samples.
-    Features with fewer than 60 samples, or that do not vary, are left out.
+    Features that do not vary are left out; with fewer than 60 samples there are none.
 
     Raises
     ------
@@ -78,29 +78,31 @@ def explained_by(
         )
         raise ValueError(msg)
     rng, rows = np.random.default_rng(seed), []
-    for feature in features:
-        values = features[feature].to_numpy(dtype=float)
-        seen = np.isfinite(values)
-        if seen.sum() < FEWEST_SAMPLES or np.ptp(values[seen]) == 0:
-            continue
+    seen = np.isfinite(features.to_numpy(dtype=float)).all(axis=1)
+    vary = features.loc[:, features[seen].std() > 0]
+    if seen.sum() >= FEWEST_SAMPLES and vary.shape[1]:
+        values = vary[seen].to_numpy(dtype=float)
         for name, columns in predictors.items():
-            errors = _errors(columns[seen], values[seen], model or trees(seed))
-            low, high = _interval(*errors, rng)
-            r2 = 1 - errors[0].sum() / errors[1].sum()
-            rows.append((feature, name, float(r2), low, high, int(seen.sum())))
+            own, of_mean = _errors(columns[seen], values, model or trees(seed))
+            for i, feature in enumerate(vary):
+                low, high = _interval(own[:, i], of_mean[:, i], rng)
+                r2 = 1 - own[:, i].sum() / of_mean[:, i].sum()
+                rows.append((feature, name, float(r2), low, high, int(seen.sum())))
     return pd.DataFrame(rows, columns=["feature", "predictor", "r2", "low", "high", "n"])
 
 
 def _errors(columns, values, model):
-    """Squared errors of the model and of the mean, on samples held out."""
-    own, of_mean = np.empty(len(values)), np.empty(len(values))
+    """Squared errors of the model and of the mean, on samples held out, "sample feature"."""
+    own, of_mean = np.empty(values.shape), np.empty(values.shape)
+    spread = values.std(axis=0)
     for fold in range(N_FOLDS):
         out: Bool[np.ndarray, " sample"] = time_blocks(
             len(values), n_blocks=N_BLOCKS, held_out_every=N_FOLDS, fold=fold
         )
-        fitted = clone(model).fit(columns[~out], values[~out])
-        own[out] = (values[out] - fitted.predict(columns[out])) ** 2
-        of_mean[out] = (values[out] - values[~out].mean()) ** 2
+        fitted = clone(model).fit(columns[~out], values[~out] / spread)
+        predicted = fitted.predict(columns[out]).reshape(-1, values.shape[1]) * spread
+        own[out] = (values[out] - predicted) ** 2
+        of_mean[out] = (values[out] - values[~out].mean(axis=0)) ** 2
     return own, of_mean
 
 
