@@ -8,6 +8,7 @@ from pathlib import Path
 import jupytext
 import matplotlib
 import nbformat
+import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
@@ -16,6 +17,7 @@ SCRIPTS = sorted(TUTORIALS.glob("*.py"))
 LONGEST_S = 120
 LARGEST_BYTES = 1_000_000
 FIRST = "01_from_a_recording_to_modes"
+SECOND = "02_where_a_field_comes_from"
 
 
 def code_of(notebook):
@@ -30,7 +32,8 @@ def outputs_of(notebook):
 def ran(request):
     """Names that a tutorial leaves behind, and how long it took; each runs only once."""
     started = time.perf_counter()
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), pytest.MonkeyPatch.context() as environment:
+        environment.delenv("RETINA_RECORDING", raising=False)
         plt.switch_backend("Agg")
         try:
             names = runpy.run_path(str(request.param))
@@ -102,6 +105,38 @@ def test_first_tutorial_tells_the_truth(ran):
     assert min(best[name] for name in names["bipolar"]) > 0.6 > best["wide-field ON-OFF"]
     top = names["shares"]["share in the network (%)"].nlargest(2).index
     assert set(top) == {"ON fast", "OFF fast"}
+
+
+@pytest.mark.parametrize("ran", [s for s in SCRIPTS if s.stem == SECOND], indirect=True)
+def test_second_tutorial_tells_the_truth(ran):
+    names, _ = ran
+    assert names["fit"].min() > 0.85
+    assert names["likeness"][tuple(names["pair"])] < -0.5 > names["of_two"]
+    assert max(names["differences"].values()) < 1e-4
+    shares = names["shares"].set_index("mode")
+    assert shares.loc[-1, "share"] < 0.4 < 0.7 < shares.loc[-1, "shifted in time"]
+    main_two = names["channels"].loc[names["main_two"]]
+    assert main_two["share of the field"].sum() > 0.8
+    assert main_two["polarity"].prod() < -0.8
+    on_share = [(table["polarity"] > 0).mean() for table in names["tables"].values()]
+    assert max(on_share[:2]) < 0.05 < 0.3 < on_share[3] < 0.7 < 0.95 < on_share[2]
+    assert len(names["beyond"]) > 0.3 * len(names["following"])
+    r2 = names["polarity"].set_index("predictor")["r2"]
+    assert r2.pop("modes of our cell") > 0.5 > 0.15 > r2.max()
+    chosen = names["doses"][names["chosen"]]
+    assert (chosen["mode"] > 0.9).all()
+    assert (chosen["low"] > 0).all()
+    agreement = names["recovery"].set_index("by")["agreement"]
+    assert agreement["modes, k known"] == 1 > agreement["modes"] > 0.7
+    assert max(agreement["responses"], agreement["shifted loadings"]) < 0.6
+    for event in (names["event"], names["true_event"]):
+        assert np.flatnonzero(event.signatures["present"]).tolist() == names["on_off"]
+    minimal = names["minimal"]
+    assert minimal.loc["circuit", "channels"] == "0, 1"
+    found = sorted(int(k) for k in minimal.loc["network", "channels"].split(", "))
+    assert found == sorted(names["main_two"])
+    assert (minimal["error"] < 0.1).all()
+    assert (minimal["random_low"] > 0.2).all()
 
 
 def test_ten_lines_of_the_readme_run():
