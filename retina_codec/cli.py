@@ -231,7 +231,7 @@ def fields(
     show_layers(
         run_folder,
         quiet,
-        words=("modes hold", "variance of the field"),
+        words=("modes hold", "field's polarity", "features of the field"),
         files=("field_shares", "states"),
         of_all=("explained_fields", "described_fields"),
     )

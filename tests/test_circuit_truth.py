@@ -147,7 +147,7 @@ def test_on_off_cells_change_the_sign_of_their_field(circuit, samples):
         alone = promoting[:, channel] - promoting.sum(axis=1) + promoting[:, channel]
         moments = np.argsort(-alone)[:20]
         fields = instantaneous_fields(circuit, samples, cells=[cell], index=moments)
-        recent = np.asarray(fields.values).mean(axis=0)[-8:].mean(axis=0)
+        recent = fields.values.mean(axis=0)[-8:].mean(axis=0)
         y, x = (round(float(circuit.cells[axis][cell])) for axis in ("y_px", "x_px"))
         assert np.sign(recent[y - 1 : y + 2, x - 1 : x + 2].mean()) == polarity
 

@@ -14,6 +14,7 @@ from torch import nn
 from retina_codec.causal import dose_curve, dose_summary
 from retina_codec.contributions import Target, frozen, integrated_gradients, one_cell, probed
 from retina_codec.datatypes import CellTypes, Contributions, Fields, Modes, Predictions, Recording
+from retina_codec.decomposition import SparseModes, decompose
 from retina_codec.networks import windows_for
 from retina_codec.receptive_fields import (
     attribute_to_channels,
@@ -174,13 +175,14 @@ def _described(found: Explained) -> pd.DataFrame:
 
 def _explained(found: Explained, described: pd.DataFrame) -> pd.DataFrame:
     """Say what explains the description of each cell's field, on blocks of time held out."""
-    tables = []
+    tables, own = [], _own_loadings(found, described["sample"].unique())
     for cell, rows in described.groupby("cell"):
-        rows = rows[rows["rate_hz"] > LEAST_RATE_HZ]
-        features = rows[list(EXPLAINED)]
-        if len(features) < 60:
-            continue
-        table = explained_by(features, _predictors(found, int(cell), rows), seed=found.seed)
+        firing = (rows["rate_hz"] > LEAST_RATE_HZ).to_numpy()
+        predictors = _predictors(found, int(cell), rows) | {
+            f"{layer} modes of the cell": loadings for layer, loadings in own[int(cell)].items()
+        }
+        chosen = {name: values[firing] for name, values in predictors.items()}
+        table = explained_by(rows.loc[firing, list(EXPLAINED)], chosen, seed=found.seed)
         tables.append(table.assign(cell=cell))
     columns = ["cell", "feature", "predictor", "r2", "low", "high", "n"]
     return (
@@ -188,6 +190,25 @@ def _explained(found: Explained, described: pd.DataFrame) -> pd.DataFrame:
         if tables
         else pd.DataFrame(columns=columns)
     )
+
+
+def _own_loadings(found: Explained, index: np.ndarray) -> dict[int, dict[str, np.ndarray]]:
+    """Decompose the contributions to each cell alone: loadings at some samples, by layer."""
+    of_cells = integrated_gradients(
+        found.network,
+        found.samples[index],
+        layers=list(found.modes),
+        target=[one_cell(cell) for cell in found.cells],
+        n_steps=10,
+        progress=False,
+    )
+    return {
+        cell: {
+            layer: np.asarray(decompose(record, SparseModes(), seed=found.seed).loadings)
+            for layer, record in layers.items()
+        }
+        for cell, layers in zip(found.cells, of_cells.values(), strict=True)
+    }
 
 
 def _predictors(found: Explained, cell: int, rows: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -99,14 +99,16 @@ def _explained(table: pd.DataFrame, layer: str) -> dict[str, Any]:
     names = {
         f"{layer} modes": "field features explained by modes",
         f"{layer} modes, shifted": "field features explained by shifted modes",
+        f"{layer} modes of the cell": "field features explained by modes of the cell alone",
         "rate, target, contrast": "field features explained by rate, target and contrast",
     }
     numbers = {
         said: _number(of_each[name].mean()) if name in of_each else None
         for name, said in names.items()
     }
-    if f"{layer} modes" in of_each:
-        gain = (of_each[f"{layer} modes"] - of_each["rate, target, contrast"]).to_numpy()
+    own = f"{layer} modes of the cell"
+    if own in of_each:
+        gain = (of_each[own] - of_each["rate, target, contrast"]).to_numpy()
         drawn = np.random.default_rng(0).choice(gain, size=(1000, len(gain)))
         low, high = np.percentile(drawn.mean(axis=1), (2.5, 97.5))
         numbers |= {
@@ -119,7 +121,7 @@ def _explained(table: pd.DataFrame, layer: str) -> dict[str, Any]:
 def _profiles(criteria: pd.DataFrame) -> dict[str, Any]:
     """Of the number of clusters that was chosen, or that of the silhouette if it was one."""
     chosen = int(criteria["n_clusters"][criteria["chosen"]].iloc[0])
-    best = criteria.loc[criteria["silhouette"].idxmax()]
+    best = criteria.iloc[int(np.argmax(np.nan_to_num(criteria["silhouette"], nan=-1.0)))]
     return {
         "types by contributions": chosen,
         "types by contributions, silhouette alone": int(best["n_clusters"]),
@@ -136,13 +138,15 @@ def _agreement(found: Dynamics, layer: str) -> float | None:
 
 def _profile_sentence(numbers, layer) -> str:
     chosen = numbers["types by contributions"]
+    if numbers["silhouette by contributions"] is None:
+        return f"Layer {layer}: too few cells to ask for types."
     what = f"{chosen} types" if chosen > 1 else "no division into types"
     sentence = (
         f"Layer {layer}: by what contributes to each cell, {what} (best silhouette "
         f"{numbers['silhouette by contributions']:.2f} with "
         f"{numbers['types by contributions, silhouette alone']} types, 95 % of shuffled profiles "
-        f"below {numbers['the same, shuffled (95th percentile)']:.2f}; stability over blocks of "
-        f"time {numbers['stability by contributions']:.2f})."
+        f"below {_said(numbers['the same, shuffled (95th percentile)'])}; stability over blocks of "
+        f"time {_said(numbers['stability by contributions'])})."
     )
     key = "agreement with true types, by contributions"
     if numbers.get(key) is not None:
@@ -173,18 +177,20 @@ def _dose_sentences(numbers, layer, quantity) -> Iterator[str]:
 
 
 def _explained_sentence(numbers, layer) -> str:
-    own = numbers["field features explained by modes"]
+    own = numbers["field features explained by modes of the cell alone"]
     if own is None:
         return f"Layer {layer}: too few moments to ask what explains the features of the field."
     low = numbers["modes beyond these, from"]
     verdict = "is supported" if low > 0 and own > SMALLEST_GAIN else "is not supported"
     return (
-        f"Layer {layer}: loadings explain {own:.0%} of the variance of the field's polarity, "
-        f"place, size, surround and orientation on blocks held out; rate, target and contrast "
-        f"{numbers['field features explained by rate, target and contrast']:.0%}, shifted "
-        f"loadings {numbers['field features explained by shifted modes']:.0%} (below 0: worse "
-        f"than the mean). That modes say more than rate, target and contrast {verdict} (difference "
-        f"{low:.2f} to {numbers['modes beyond these, to']:.2f}, over cells)."
+        f"Layer {layer}: modes of the contributions to a cell alone explain {own:.0%} of the "
+        "variance of its field's polarity, place, size, surround and orientation on blocks held "
+        f"out, modes of all cells {numbers['field features explained by modes']:.0%}, these "
+        f"shifted in time {numbers['field features explained by shifted modes']:.0%}, and rate, "
+        f"target and contrast "
+        f"{numbers['field features explained by rate, target and contrast']:.0%} (below 0: worse "
+        "than the mean). That the modes of a cell say more than rate, target and contrast "
+        f"{verdict} (difference {low:.2f} to {numbers['modes beyond these, to']:.2f}, over cells)."
     )
 
 

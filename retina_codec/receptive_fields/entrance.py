@@ -235,6 +235,14 @@ class LazyFields:
             found[share == 0] = np.nan
         return space, time_course, share
 
+    def reshape(self, *shape: int) -> np.ndarray:
+        """Make all of them, in another shape."""
+        return self[:].reshape(*shape)
+
+    def mean(self, axis: int | tuple[int, ...] | None = None) -> Any:
+        """Make all of them, and return their mean."""
+        return self[:].mean(axis=axis)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Make all of them."""
         return self[:].astype(dtype or self.dtype, copy=False)

@@ -78,7 +78,7 @@ def transitions(
     """
     names, _, _ = episodes(np.array(combination_of_each(active_modes(modes, threshold=threshold))))
     frequent = combinations(modes, threshold=threshold)["combination"].head(most).tolist()
-    number = pd.Categorical(names, categories=frequent).codes.astype(int)
+    number = pd.Index(frequent).get_indexer(names)
     rng = np.random.default_rng(seed)
     found = _counts(number, len(frequent))
     null = np.array([_counts(rng.permutation(number), len(frequent)) for _ in range(n_draws)])

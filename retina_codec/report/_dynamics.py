@@ -105,7 +105,9 @@ def type_section(found: Dynamics) -> Section:
     parts = []
     for layer, record in found.cell_types.items():
         gains = found.spike_gains[layer]
-        pictures = [_types_picture(layer, record)]
+        pictures = []
+        if len(record.criteria) > 2:
+            pictures.append(_types_picture(layer, record))
         if gains["gain"].notna().any():
             pictures.append(_gains_picture(layer, gains))
         tables = {

@@ -99,7 +99,7 @@ def profile_types(
         found = silhouettes_of(made, clusterings(made, **how))
         row[: len(found)] = found[: len(row)]
     criteria["chance"] = np.r_[np.nan, null[:, 1:].mean(axis=0)]
-    criteria["chance_high"] = np.r_[np.nan, np.nanpercentile(null[:, 1:], 95, axis=0)]
+    criteria["chance_high"] = np.r_[np.nan, np.percentile(null[:, 1:], 95, axis=0)]
     choices = choices_of(criteria)
     return ProfileTypes(labels[choices["chosen"] - 1], labels, criteria, choices, profiles)
 
