@@ -68,8 +68,6 @@ def small_run(recording, out, *more):
 
 COMMANDS = ["run", "demo", "simulate", "export", "contributions", "decompose", "compare"]
 COMMANDS += ["fields", "causal", "phenomena"]
-    "run demo simulate export contributions decompose compare fields causal phenomena".split()
-)
 
 
 def test_help_names_the_commands():
@@ -89,6 +87,20 @@ def test_run_then_export(recording, tmp_path):
     done = command("compare", tmp_path / "out", "--quiet")
     assert done.returncode == 0, done.stderr
     assert "causal selectivity" in done.stdout
+    for name, words in {
+        "fields": "power of the instantaneous fields",
+        "causal": "as contributions predict",
+    }.items():
+        done = command(name, tmp_path / "out", "--quiet")
+        assert done.returncode == 0, done.stderr
+        assert words in done.stdout
+    one = ["phenomena", tmp_path / "out", "--quiet", "--name"]
+    done = command(*one, "paired flash suppression")
+    assert done.returncode == 0, done.stderr
+    assert "paired flash suppression: " in done.stdout
+    assert "<figure" in (tmp_path / "out" / "phenomena.html").read_text()
+    done = command(*one, "flash")
+    assert done.returncode == 1 and "No phenomenon 'flash'" in done.stderr
     table = pd.read_csv(tmp_path / "out" / "comparison_relu1.csv")
     assert list(table.columns[:2]) == ["quantity", "contributions"]
 
@@ -328,3 +340,9 @@ def test_real_recording_is_predicted_far_better_than_by_an_ln_model(tmp_path):
     assert (found["samples"], found["cells"]) == (4988, 16)
     assert found["mean r"] >= 0.30
     assert found["ratio"] >= 1.4
+
+
+@pytest.mark.parametrize("name", ["fields", "causal", "phenomena"])
+def test_a_folder_without_a_run_is_told(name, tmp_path):
+    done = command(name, tmp_path, "--quiet")
+    assert done.returncode == 1 and "holds no" in done.stderr and "Traceback" not in done.stderr

@@ -317,7 +317,51 @@ RECORDS = make_records()
 SIGNATURES = pd.concat(
     [RECORDS.event.signatures.assign(phenomenon=name) for name in ("pair", "omission")]
 )
+
+
+def _parts_of_fields(rng):
+    """Two moments with an IRF and two parts each, and single-mode fields of two cells."""
+    labels = ["IRF", "mode 3", "unexplained"] * 2
+    parts = rng.normal(size=(4, 1, 6, 6))
+    values = np.stack([parts[0] + parts[1], *parts[:2], parts[2] + parts[3], *parts[2:]])
+    about = {"cell": 4, "sample": [7] * 3 + [9] * 3, "time_s": [0.5] * 3 + [0.7] * 3}
+    items = pd.DataFrame({**about, "rate_hz": 20.0, "label": labels, "share": [1, 0.7, 0.3] * 2})
+    moments = Fields(values=values, items=items, frame_rate_hz=100.0, pixel_um=50.0)
+    of_modes = Fields(
+        values=None,
+        space=rng.normal(size=(6, 6, 6)),
+        time_course=rng.normal(size=(6, 4)),
+        separability=np.ones(6),
+        items=pd.DataFrame({"cell": [4, 4, 4, 5, 5, 5], "mode": [0, 1, -1] * 2}),
+        frame_rate_hz=100.0,
+    )
+    return moments, of_modes
+
+
+MOMENTS, MODE_FIELDS = _parts_of_fields(np.random.default_rng(5))
+SHARES = MODE_FIELDS.items.assign(share=[0.5, 0.6, -0.1, 0.9, 0.0, 0.1])
+EXPLAINED = pd.DataFrame(
+    {
+        "feature": ["polarity", "size_px"] * 2,
+        "predictor": ["rate", "rate", "modes", "modes"],
+        "r2": [0.1, -0.2, 0.7, 0.4],
+    }
+)
+DOSES = pd.DataFrame(
+    [
+        (quantity, "removed", dose, measure, 0.9, 0.3)
+        for quantity in ("response", "field")
+        for dose in (0.1, 1.0)
+        for measure in ("r", "r_beyond")
+    ],
+    columns=["quantity", "kind", "dose", "measure", "mode", "control"],
+)
 DRAWN = {
+    "plot_moments": lambda **where: figures.plot_moments(MOMENTS, **where),
+    "plot_mode_fields": lambda **where: figures.plot_mode_fields(MODE_FIELDS, **where),
+    "plot_field_shares": lambda **where: figures.plot_field_shares(SHARES, **where),
+    "plot_explained": lambda **where: figures.plot_explained(EXPLAINED, **where),
+    "plot_doses": lambda **where: figures.plot_doses(DOSES, **where),
     "plot_stimulus": lambda **where: figures.plot_stimulus(RECORDS.stimulus, n_frames=4, **where),
     "plot_rates": lambda **where: figures.plot_rates(RECORDS.recording, **where),
     "plot_prediction": lambda **where: figures.plot_prediction(
@@ -355,6 +399,9 @@ DRAWN = {
     "plot_minimal_circuit": lambda **where: figures.plot_minimal_circuit(RECORDS.minimal, **where),
 }
 GRIDS = {
+    "plot_moments",
+    "plot_mode_fields",
+    "plot_doses",
     "plot_fields",
     "plot_combinations",
     "plot_effects",
@@ -364,6 +411,11 @@ GRIDS = {
     "plot_pathways",
 }
 UNITS = {
+    "plot_moments": ["parts of the field (300 × 300 µm) and their shares", "0.50 s\n20 Hz"],
+    "plot_mode_fields": ["mode (one colour scale for each cell)", "cell 4"],
+    "plot_field_shares": ["mode", "cell", "share of the field (%)"],
+    "plot_explained": ["feature of the field", "predictor", "variance explained (R²)"],
+    "plot_doses": ["dose of the mode that is removed", "r of predicted and\nmeasured change"],
     "plot_stimulus": ["time (s)", "y (µm)"],
     "plot_rates": ["time (s)", "firing rate (Hz)"],
     "plot_prediction": ["time (s)", "firing rate (Hz)"],
@@ -784,3 +836,23 @@ def test_minimal_circuit_is_marked():
     random, best, smallest = ax.get_lines()
     np.testing.assert_array_equal(best.get_ydata(), RECORDS.minimal["error"])
     assert smallest.get_xdata() == [3] and smallest.get_label().endswith("0, 1, 3")
+
+
+def test_parts_of_a_moment_are_drawn_on_one_scale():
+    grid = figures.plot_moments(MOMENTS, figure=Figure())
+    np.testing.assert_array_equal(image(grid[1, 2]), MOMENTS.values[5, 0])
+    assert len({ax.images[0].get_clim() for ax in grid[0]}) == 1
+    assert grid[0, 1].get_title() == "mode 3\n70%"
+
+
+def test_shares_and_explained_variance_are_those_of_the_tables():
+    shares = image(figures.plot_field_shares(SHARES, ax=Figure().subplots()))
+    np.testing.assert_allclose(shares, [[50, 60, -10], [90, 0, 10]])
+    ax = figures.plot_explained(EXPLAINED, ax=Figure().subplots())
+    np.testing.assert_allclose(image(ax), [[0.1, 0], [0.7, 0.4]])
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["polarity", "size (px)"]
+
+
+def test_doses_show_modes_and_controls():
+    lines = figures.plot_doses(DOSES, figure=Figure())[1].get_lines()
+    assert [list(line.get_ydata()) for line in lines[:2]] == [[0.9, 0.9], [0.3, 0.3]]

@@ -7,7 +7,7 @@ from matplotlib.figure import FigureBase
 
 from retina_codec.datatypes import Fields
 
-from ._fields import draw_map, largest
+from ._fields import draw_map, extent_words, largest
 from ._heat_maps import draw_heat_map, name_ticks
 from ._style import (
     BASELINE,
@@ -28,6 +28,7 @@ MEASURES = {
     "r": "r of predicted and\nmeasured change",
     "r_beyond": "the same beyond what\nremoving all alike does",
 }
+UNITS = ("px", "s", "deg")
 FURTHER = {-1: "unexplained", -2: "bypassed"}
 
 
@@ -62,6 +63,7 @@ def plot_moments(fields: Fields, *, figure: FigureBase | None = None) -> np.ndar
             ax.set_title(f"{plain(about['label'])}\n{about['share']:.0%}")
         about = fields.items.iloc[first]
         axes[0].set_ylabel(f"{about['time_s']:.2f} s\n{about['rate_hz']:.0f} Hz")
+    figure.supxlabel(f"parts of the field ({extent_words(maps, fields.pixel_um)}) and their shares")
     return grid
 
 
@@ -142,9 +144,16 @@ def plot_explained(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         colour = "white" if value > 0.6 * scale["vmax"] else INK
         ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=6.5)
     name_ticks(ax.yaxis, [plain(name) for name in wide.index])
-    ax.set_xticks(range(wide.shape[1]), labels=[plain(n).replace("_", "\n") for n in wide.columns])
+    ax.set_xticks(range(wide.shape[1]), labels=[_feature(name) for name in wide.columns])
     ax.set(xlabel="feature of the field", ylabel="predictor")
     return ax
+
+
+def _feature(name: str) -> str:
+    """Name of a description of a field, with its unit in brackets."""
+    words, _, unit = plain(name).rpartition("_")
+    text = f"{words} ({unit})" if unit in UNITS else plain(name)
+    return text.replace("_", "\n")
 
 
 def plot_doses(summary: pd.DataFrame, *, figure: FigureBase | None = None) -> np.ndarray:

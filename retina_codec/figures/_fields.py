@@ -125,7 +125,9 @@ def plot_combinations(
     for ax, name in zip(grid[:, 0], names, strict=True):
         ax.set_ylabel(plain(name), rotation=0, ha="right", va="center")
     figure.supylabel("combination of active modes")
-    figure.supxlabel(f"spatial map ({_extent_words(fields)}), one colour scale for each cell")
+    figure.supxlabel(
+        f"spatial map ({extent_words(maps, fields.pixel_um)}), one colour scale for each cell"
+    )
     return grid
 
 
@@ -179,8 +181,9 @@ def _item_name(fields: Fields, item: int) -> str:
     return plain(f"cell {row['cell']}" if "cell" in row.index else f"field {item}")
 
 
-def _extent_words(fields: Fields) -> str:
-    n_y, n_x = fields.space.shape[1:]
-    if fields.pixel_um:
-        return f"{n_x * fields.pixel_um:g} × {n_y * fields.pixel_um:g} µm"
+def extent_words(maps: Float[np.ndarray, "item y x"], pixel_um: float | None) -> str:
+    """Say how large maps are."""
+    n_y, n_x = maps.shape[1:]
+    if pixel_um:
+        return f"{n_x * pixel_um:g} × {n_y * pixel_um:g} µm"
     return f"{n_x} × {n_y} pixel"

@@ -99,7 +99,8 @@ def _errors(columns, values, model):
         out: Bool[np.ndarray, " sample"] = time_blocks(
             len(values), n_blocks=N_BLOCKS, held_out_every=N_FOLDS, fold=fold
         )
-        fitted = clone(model).fit(columns[~out], values[~out] / spread)
+        scaled = values[~out] / spread
+        fitted = clone(model).fit(columns[~out], scaled if scaled.shape[1] > 1 else scaled[:, 0])
         predicted = fitted.predict(columns[out]).reshape(-1, values.shape[1]) * spread
         own[out] = (values[out] - predicted) ** 2
         of_mean[out] = (values[out] - values[~out].mean(axis=0)) ** 2
