@@ -37,3 +37,4 @@ benchmark: $(READY)  ## print the tables of benchmarks/
 	$(BIN)/python benchmarks/quadrature.py
 	$(BIN)/python benchmarks/large_images.py
 	$(BIN)/python benchmarks/recovery.py
+	$(BIN)/python benchmarks/fields.py

@@ -65,8 +65,8 @@ def profile_types(
     The number of groups is chosen by the rule of `cell_types`. Stability: blocks of time drawn
     again. Null: the values of each feature shuffled over cells, so that no profile is shared.
 
-    In simulated circuits of 4 types with 3 cells each (5 seeds, 1,500 frames) and of 4 cells each (5
-    seeds), 4 types were chosen in 8 of 10, with an adjusted Rand index of 1; in the other two one
+    In simulated circuits of 4 types, 5 seeds with 3 cells of each and 5 with 4 cells of each (1,500
+    frames), 4 types were chosen in 8 of 10, with an adjusted Rand index of 1; in the other two one
     type was cut in two (5 chosen, 0.89). With 4 clusters given it was 1 in all.
 
     Examples
