@@ -245,3 +245,25 @@ def test_shares_of_the_field_sum_to_one_and_two_moments_to_their_field(explained
     assert moments.items["sample"].nunique() == 2
     own = moments.items.groupby("sample")["share"].sum()
     np.testing.assert_allclose(own, 2)
+
+
+def test_a_layer_before_the_entrance_is_split_too():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Identity(), nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(8, 1))
+    batch = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
+    where = {"cells": [0], "index": [1], "frame_rate_hz": 10.0}
+    parts = attribute_to_channels(network, batch, layer="0", **where)
+    fields = instantaneous_fields(network, batch, **where)
+    assert relative(summed(parts, 1), np.asarray(fields.values)) < 1e-5
+    assert np.abs(parts.values).max() > 0
+
+
+def test_lazy_fields_end():
+    network, _ = simulated()
+    samples = movie_for(network, network.history + 20)
+    fields = instantaneous_fields(network.double(), samples, cells=[3, 0], index=[5])
+    assert len(list(fields.values)) == 2
+    with pytest.raises(IndexError, match="There are 2 fields, got number 2"):
+        fields.values[2]
+    assert np.isfinite(separate_space_time(fields).space).all()
+    assert relative(fields.values.mean(axis=0), np.asarray(fields.values).mean(axis=0)) == 0

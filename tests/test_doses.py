@@ -119,3 +119,16 @@ def test_more_of_a_mode_removes_more(of_circuit):
     changes = responses.pivot_table(index="dose", columns=["kind", "mode"], values="change")
     assert (changes.abs().diff().dropna() > -1e-6).all().all()
     assert (of_circuit["low"] <= of_circuit["r"] + 1e-9)[of_circuit["low"].notna()].all()
+
+
+def test_what_does_not_belong_together_is_told():
+    samples = windows(white_noise(n_frames=300, screen=Screen((14, 14)), check_px=2), 6)
+    network = Linear().eval()
+    with pytest.raises(ValueError, match="doses above 0, up to 1, and at least one cell"):
+        curve_of(network, samples, "0", doses=(5.0,))
+    record = integrated_gradients(
+        network, samples, layers=["0"], target=population_sum(), n_steps=2, progress=False
+    )["0"]
+    modes = decompose(record, SparseModes(n_modes=4))
+    with pytest.raises(ValueError, match="294 samples, but 94 samples were given"):
+        dose_curve(network, samples.part(0, 94), record, modes, cells=[0], progress=False)

@@ -66,3 +66,12 @@ def test_lengths_must_agree(moments):
     features, own, _ = moments
     with pytest.raises(ValueError, match="1000 samples, the predictors 'own' 999"):
         explained_by(features, {"own": own[1:]})
+
+
+def test_frequent_states_do_not_make_false_transitions():
+    """Frames without memory: a frequent state must be followed by others, which is no finding."""
+    rng = np.random.default_rng(3)
+    loadings = np.eye(3)[rng.choice(3, size=3000, p=[0.7, 0.15, 0.15])]
+    table = transitions(modes_of(loadings))
+    assert (table["p"] > 0.01).all()
+    np.testing.assert_allclose(table["n"].sum(), table["expected"].sum(), rtol=1e-6)

@@ -245,7 +245,8 @@ pd.DataFrame(
 # A mode is active where its loading is above a quarter of its own 99th percentile. The modes that
 # are active together are a **combination**. `states` says how often each one is there, how long it
 # stays, and what share chance would give it if modes came and went by themselves. `transitions`
-# compares what follows what with the same episodes in random order.
+# compares what follows what with a retina without memory, in which what comes next only has to be
+# another combination.
 
 # %%
 combinations = rc.receptive_fields.states(modes)
@@ -253,7 +254,7 @@ following = rc.receptive_fields.transitions(modes, n_draws=500)
 beyond = following[following["p"] < 0.05]
 print(
     f"{len(beyond)} of {len(following)} transitions between the 8 most frequent combinations "
-    f"differ from random order (p < 0.05); {0.05 * len(following):.0f} would by chance"
+    f"differ from a retina without memory (p < 0.05); {0.05 * len(following):.0f} would by chance"
 )
 combinations.head(8).set_index("combination").round(3)
 

@@ -80,7 +80,7 @@ def dose_curve(
     target
         What the contributions explain; measured too, if it is given.
     doses
-        From 0 to 1.
+        Above 0, up to 1.
     towards
         What removed channels put out instead: `grey`, `zero`, `mean`, `resampled()`.
     n_samples, n_moments
@@ -116,10 +116,16 @@ def dose_curve(
     prediction tells less. A field also changes because the rest of the network answers to what is
     missing (the gain of the output nonlinearity, other units' thresholds); this is not predicted.
 
+    Raises
+    ------
+    ValueError
+        If samples, contributions and modes do not belong together, or there are no doses or cells.
+
     References
     ----------
     Efron & Tibshirani (1993), An Introduction to the Bootstrap.
     """
+    _check(samples, modes, doses, cells)
     shares = shares_of_modes(contributions, modes)[:, :, :-1]
     rng = np.random.default_rng(seed)
     index = np.unique(np.linspace(0, len(samples) - 1, min(n_samples, len(samples))).astype(int))
@@ -172,6 +178,21 @@ def dose_summary(table: pd.DataFrame, *, n_bootstraps: int = 1000, seed: int = 0
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _check(samples, modes: Modes, doses, cells) -> None:
+    if len(samples) != len(modes.loadings):
+        msg = (
+            f"The modes have {len(modes.loadings)} samples, but {len(samples)} samples were given. "
+            "Give the samples that the modes were found on."
+        )
+        raise ValueError(msg)
+    if not len(doses) or not all(0 < dose <= 1 for dose in doses) or not len(cells):
+        msg = (
+            f"Expected doses above 0, up to 1, and at least one cell, got doses {list(doses)} and "
+            f"cells {list(cells)}."
+        )
+        raise ValueError(msg)
 
 
 class _Setting(NamedTuple):

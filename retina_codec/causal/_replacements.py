@@ -53,7 +53,9 @@ def resampled(seed: int = 0) -> Replacement:
 
     def of_another_sample(network, layer, samples):
         order = np.random.default_rng(seed).permutation(len(samples))
-        return _output(network, layer, np.asarray(samples)[order])
+        other = np.empty_like(order)
+        other[order] = np.roll(order, 1)  # nobody keeps its own
+        return _output(network, layer, np.asarray(samples)[other])
 
     return of_another_sample
 

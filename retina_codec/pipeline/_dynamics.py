@@ -103,6 +103,7 @@ def kept_dynamics(found: Explained, out: Path) -> Dynamics:
         moments={
             layer: kept(out / f"fields_moments_{layer}.nc", of_layer.moments)
             for layer, of_layer in parts.items()
+            if of_layer.cell_with_two_moments() is not None
         },
         doses={layer: dose_summary(table) for layer, table in doses.items()},
         cell_types=types,
@@ -178,9 +179,11 @@ def _explained(found: Explained, described: pd.DataFrame) -> pd.DataFrame:
     tables, own = [], _own_loadings(found, described["sample"].unique())
     for cell, rows in described.groupby("cell"):
         firing = (rows["rate_hz"] > LEAST_RATE_HZ).to_numpy()
-        predictors = _predictors(found, int(cell), rows) | {
-            f"{layer} modes of the cell": loadings for layer, loadings in own[int(cell)].items()
-        }
+        predictors = _predictors(found, int(cell), rows)
+        for layer, loadings in own[int(cell)].items():
+            shifted = np.roll(loadings, len(loadings) // 3, axis=0)
+            predictors[f"{layer} modes of the cell"] = loadings
+            predictors[f"{layer} modes of the cell, shifted"] = shifted
         chosen = {name: values[firing] for name, values in predictors.items()}
         table = explained_by(rows.loc[firing, list(EXPLAINED)], chosen, seed=found.seed)
         tables.append(table.assign(cell=cell))
@@ -206,6 +209,7 @@ def _own_loadings(found: Explained, index: np.ndarray) -> dict[int, dict[str, np
         cell: {
             layer: np.asarray(decompose(record, SparseModes(), seed=found.seed).loadings)
             for layer, record in layers.items()
+            if np.any(record.values)
         }
         for cell, layers in zip(found.cells, of_cells.values(), strict=True)
     }
@@ -233,7 +237,7 @@ def _predictors(found: Explained, cell: int, rows: pd.DataFrame) -> dict[str, np
 
 def _contrast(window: np.ndarray) -> np.ndarray:
     """Mean and standard deviation of the older and of the recent half of a window."""
-    older, recent = np.array_split(window, 2)
+    older, recent = (part if len(part) else window for part in np.array_split(window, 2))
     return np.array([older.mean(), older.std(), recent.mean(), recent.std()])
 
 
@@ -336,11 +340,19 @@ class _Parts:
         means = separate_space_time(mean_parts(self._of_modes(self.found.modes[self.layer])))
         return replace(means, values=None)
 
+    def cell_with_two_moments(self) -> int | None:
+        """Return the first cell that fires alike at two of the moments."""
+        rates = np.asarray(self.found.predictions.predicted)[self._strong_moments()]
+        for cell in self.found.cells:
+            strong = np.sort(rates[:, cell])[::-1][:2]
+            if len(strong) == 2 and strong[1] > max(LEAST_RATE_HZ, 0.5 * strong[0]):
+                return cell
+        return None
+
     def moments(self) -> Fields:
-        """Two moments of the best predicted cell."""
-        return two_moments(
-            self._of_modes(self.found.modes[self.layer]), cell=self.found.cells[0], alike=0.5
-        )
+        """Two moments of that cell."""
+        of_modes = self._of_modes(self.found.modes[self.layer])
+        return two_moments(of_modes, cell=self.cell_with_two_moments(), alike=0.5)
 
     def _of_modes(self, modes: Modes) -> Fields:
         if self._split is None:

@@ -12,6 +12,7 @@ from retina_codec.statistics import agreement_with_types
 CALLED = 0.05
 ENOUGH = 0.8
 SMALLEST_GAIN = 0.02
+FEWEST_CELLS = 4
 
 
 def dynamic_summary(found: Dynamics, layer: str) -> dict[str, Any]:
@@ -47,7 +48,9 @@ def dynamic_findings(numbers: dict[str, Any], layer: str) -> Iterator[str]:
         f"Layer {layer}: modes hold {numbers['field held by modes']:.0%} of the power of the "
         f"instantaneous fields (cells: {numbers['field held, lowest cell']:.0%} to "
         f"{numbers['field held, highest cell']:.0%}); with loadings shifted in time "
-        f"{numbers['field held, shifted']:.0%}."
+        f"{numbers['field held, shifted']:.0%} (95 % interval of the difference, over cells, "
+        f"{_said(numbers['field held beyond shifted, from'])} to "
+        f"{_said(numbers['field held beyond shifted, to'])})."
     )
     for quantity in ("response", "field"):
         yield from _dose_sentences(numbers, layer, quantity)
@@ -70,12 +73,16 @@ def dynamic_findings(numbers: dict[str, Any], layer: str) -> Iterator[str]:
 
 
 def _held(table: pd.DataFrame) -> dict[str, Any]:
-    of_modes = table[table["mode"] >= 0].groupby("cell")[["share", "shifted"]].sum()
+    of_modes = table[table["mode"] >= 0].groupby("cell")[["share", "shifted"]].sum(min_count=1)
+    beyond = (of_modes["share"] - of_modes["shifted"]).dropna().to_numpy()
+    low, high = _over_cells(beyond)
     return {
         "field held by modes": _number(of_modes["share"].mean()),
         "field held, lowest cell": _number(of_modes["share"].min()),
         "field held, highest cell": _number(of_modes["share"].max()),
         "field held, shifted": _number(of_modes["shifted"].mean()),
+        "field held beyond shifted, from": _number(low),
+        "field held beyond shifted, to": _number(high),
     }
 
 
@@ -100,6 +107,7 @@ def _explained(table: pd.DataFrame, layer: str) -> dict[str, Any]:
         f"{layer} modes": "field features explained by modes",
         f"{layer} modes, shifted": "field features explained by shifted modes",
         f"{layer} modes of the cell": "field features explained by modes of the cell alone",
+        f"{layer} modes of the cell, shifted": "the same, shifted",
         "rate, target, contrast": "field features explained by rate, target and contrast",
     }
     numbers = {
@@ -109,8 +117,7 @@ def _explained(table: pd.DataFrame, layer: str) -> dict[str, Any]:
     own = f"{layer} modes of the cell"
     if own in of_each:
         gain = (of_each[own] - of_each["rate, target, contrast"]).to_numpy()
-        drawn = np.random.default_rng(0).choice(gain, size=(1000, len(gain)))
-        low, high = np.percentile(drawn.mean(axis=1), (2.5, 97.5))
+        low, high = _over_cells(gain[np.isfinite(gain)])
         numbers |= {
             "modes beyond these, from": _number(low),
             "modes beyond these, to": _number(high),
@@ -126,7 +133,7 @@ def _profiles(criteria: pd.DataFrame) -> dict[str, Any]:
         "types by contributions": chosen,
         "types by contributions, silhouette alone": int(best["n_clusters"]),
         "silhouette by contributions": _number(best["silhouette"]),
-        "the same, shuffled (95th percentile)": _number(best["chance_high"]),
+        "p of the silhouette by contributions (shuffled)": _number(best["p"]),
         "stability by contributions": _number(best["stability"]),
     }
 
@@ -140,18 +147,28 @@ def _profile_sentence(numbers, layer) -> str:
     chosen = numbers["types by contributions"]
     if numbers["silhouette by contributions"] is None:
         return f"Layer {layer}: too few cells to ask for types."
-    what = f"{chosen} types" if chosen > 1 else "no division into types"
+    called = chosen > 1 and numbers["p of the silhouette by contributions (shuffled)"] < CALLED
+    what = f"{chosen} types" if called else "no division into types is supported"
     sentence = (
         f"Layer {layer}: by what contributes to each cell, {what} (best silhouette "
         f"{numbers['silhouette by contributions']:.2f} with "
-        f"{numbers['types by contributions, silhouette alone']} types, 95 % of shuffled profiles "
-        f"below {_said(numbers['the same, shuffled (95th percentile)'])}; stability over blocks of "
-        f"time {_said(numbers['stability by contributions'])})."
+        f"{numbers['types by contributions, silhouette alone']} types, shuffled profiles reach it "
+        f"with p = {numbers['p of the silhouette by contributions (shuffled)']:.2f}; stability "
+        f"over blocks of time {_said(numbers['stability by contributions'])})."
     )
     key = "agreement with true types, by contributions"
     if numbers.get(key) is not None:
         sentence += f" The adjusted Rand index with the true types is {numbers[key]:.2f}."
     return sentence
+
+
+def _over_cells(values: np.ndarray) -> tuple[float, float]:
+    """95 % interval of the mean by drawing cells again; NaN with fewer than `FEWEST_CELLS`."""
+    if len(values) < FEWEST_CELLS:
+        return np.nan, np.nan
+    drawn = np.random.default_rng(0).choice(values, size=(1000, len(values)))
+    low, high = np.percentile(drawn.mean(axis=1), (2.5, 97.5))
+    return float(low), float(high)
 
 
 def _dose_sentences(numbers, layer, quantity) -> Iterator[str]:
@@ -167,7 +184,9 @@ def _dose_sentences(numbers, layer, quantity) -> Iterator[str]:
         f"{numbers[f'{quantity}, r, difference from']:.2f} to "
         f"{numbers[f'{quantity}, r, difference to']:.2f}); beyond what removing all channels alike "
         f"does, {_said(beyond)} (random channels "
-        f"{_said(numbers.get(f'{quantity}, r_beyond, random channels'))})."
+        f"{_said(numbers.get(f'{quantity}, r_beyond, random channels'))}, difference "
+        f"{_said(numbers.get(f'{quantity}, r_beyond, difference from'))} to "
+        f"{_said(numbers.get(f'{quantity}, r_beyond, difference to'))})."
     )
     if r < ENOUGH or (beyond is not None and beyond < ENOUGH):
         yield (
@@ -181,16 +200,21 @@ def _explained_sentence(numbers, layer) -> str:
     if own is None:
         return f"Layer {layer}: too few moments to ask what explains the features of the field."
     low = numbers["modes beyond these, from"]
-    verdict = "is supported" if low > 0 and own > SMALLEST_GAIN else "is not supported"
+    if low is None:
+        verdict = "cannot be said with so few cells"
+    else:
+        shown = low > SMALLEST_GAIN and own > max(numbers["the same, shifted"], 0)
+        verdict = "is supported" if shown else "is not supported"
     return (
         f"Layer {layer}: modes of the contributions to a cell alone explain {own:.0%} of the "
         "variance of its field's polarity, place, size, surround and orientation on blocks held "
-        f"out, modes of all cells {numbers['field features explained by modes']:.0%}, these "
-        f"shifted in time {numbers['field features explained by shifted modes']:.0%}, and rate, "
-        f"target and contrast "
-        f"{numbers['field features explained by rate, target and contrast']:.0%} (below 0: worse "
-        "than the mean). That the modes of a cell say more than rate, target and contrast "
-        f"{verdict} (difference {low:.2f} to {numbers['modes beyond these, to']:.2f}, over cells)."
+        f"out, shifted in time {numbers['the same, shifted']:.0%}, modes of all cells "
+        f"{numbers['field features explained by modes']:.0%}, these shifted in time "
+        f"{numbers['field features explained by shifted modes']:.0%}, and rate, target and "
+        f"contrast {numbers['field features explained by rate, target and contrast']:.0%} (below "
+        "0: worse than the mean). That the modes of a cell say more than rate, target and contrast "
+        f"{verdict} (difference {_said(low)} to {_said(numbers['modes beyond these, to'])}, over "
+        "cells)."
     )
 
 
@@ -198,7 +222,7 @@ def _type_sentence(numbers, layer) -> str:
     chosen = numbers["types of cells chosen"]
     what = (
         f"{chosen} types of cells are supported"
-        if chosen > 1
+        if chosen > 1 and numbers["p of the silhouette (shifted loadings)"] < CALLED
         else "no division of the cells into types is supported"
     )
     sentence = (

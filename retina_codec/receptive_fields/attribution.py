@@ -81,7 +81,7 @@ def attribute_to_channels(
     index = np.asarray(index, dtype=int)
     with frozen(network):
         sample = as_input(network, samples[:1])
-        entrance = entrance_of(network, sample)
+        entrance = _entrance_below(network, sample, layer)
         round_it = bypassed(network, sample, [layer], lambda output: output.sum())[layer]
         values, rates = in_batches(
             index,
@@ -95,6 +95,16 @@ def attribute_to_channels(
     items["channel"] = np.tile(np.where(of_each < n_channels, of_each, -1), len(index) * len(cells))
     items["label"] = [BYPASSED if k < 0 else f"channel {k}" for k in items["channel"]]
     return fields_of(samples, values.reshape(-1, *values.shape[3:]), items, entrance, frame_rate_hz)
+
+
+def _entrance_below(network, sample, layer) -> Entrance | None:
+    """Return the entrance, unless the layer lies before it."""
+    entrance = entrance_of(network, sample)
+    if entrance is None:
+        return None
+    with begun(network, sample, entrance, layer) as (_, begin, kept):
+        depends = kept[layer] is begin or kept[layer].grad_fn is not None
+    return entrance if depends else None
 
 
 def _parts(network, batch, cells, layer, entrance, points):

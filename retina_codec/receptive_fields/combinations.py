@@ -16,6 +16,7 @@ from .separation import first_product, separate_space_time
 
 NONE = "none"
 N_BOOTSTRAPS = 200
+FEWEST_EPISODES = 5
 BAND = 2.5, 97.5
 
 
@@ -93,7 +94,8 @@ def fields_of_combinations(
     `samples_each` random samples of that combination in which the cell's predicted rate exceeds
     `least_rate_hz`. Beside the mean field, its separation into map and time course has a 95 % band:
     the fields of the samples, projected on the map, are drawn again by episodes (samples that
-    follow each other without another combination between them).
+    follow each other without another combination between them); NaN with fewer than 5 episodes. At
+    most 20 * `samples_each` occurrences are looked at.
 
     Parameters
     ----------
@@ -112,7 +114,7 @@ def fields_of_combinations(
     -------
     Fields
         One item for each combination and cell; NaN where a cell never fired enough. The table has
-        `combination`, `cell`, `n_samples` (samples averaged) and `n_occurrences` (of the
+        `combination`, `cell`, `n_samples` (averaged), `n_episodes` and `n_occurrences` (of the
         combination).
 
     Raises
@@ -176,7 +178,7 @@ def _firing(network, samples, index, cells, samples_each, least_rate_hz, entranc
         wanted = [c for c in range(len(cells)) if len(where[c]) < samples_each]
         if not wanted:
             break
-        batch = np.sort(index[first : first + BATCH])
+        batch = index[first : first + BATCH]
         gradient, rate = gradients(network, samples[batch], [cells[c] for c in wanted], entrance)
         for column, c in enumerate(wanted):
             firing = np.flatnonzero(rate[:, column] > least_rate_hz)
@@ -195,6 +197,8 @@ def _mean_and_band(fields, episode, samples, rng):
     space, time_course, _ = first_product(mean.reshape(history, -1))
     courses = fields.reshape(len(fields), history, -1) @ space
     by_episode = [courses[episode == one] for one in np.unique(episode)]
+    if len(by_episode) < FEWEST_EPISODES:
+        return mean, np.full((2, history), np.nan)
     sums = np.array([one.sum(axis=0) for one in by_episode])
     sizes = np.array([len(one) for one in by_episode])
     drawn = rng.integers(len(sums), size=(N_BOOTSTRAPS, len(sums)))

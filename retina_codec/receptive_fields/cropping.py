@@ -23,7 +23,7 @@ def cropped(fields: Fields, *, side_px: int = 20) -> Fields:
     -------
     Fields
         Values (where there are any) and maps of the square; the table gets `top_px` and `left_px`,
-        the place of its first pixel in the stimulus.
+        the place of its first pixel in the stimulus, also when fields are cropped again.
 
     Raises
     ------
@@ -56,7 +56,9 @@ def cropped(fields: Fields, *, side_px: int = 20) -> Fields:
                 for i in range(0, max(n_items, 1), AT_ONCE)
             ]
         )
-    items = fields.items.reset_index(drop=True).assign(top_px=corners[:, 0], left_px=corners[:, 1])
+    items = fields.items.reset_index(drop=True)
+    before = [items[name] if name in items else 0 for name in ("top_px", "left_px")]
+    items = items.assign(top_px=corners[:, 0] + before[0], left_px=corners[:, 1] + before[1])
     return replace(fields, space=_cut(space, corners, side_px), values=values, items=items)
 
 

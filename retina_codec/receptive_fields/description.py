@@ -190,10 +190,12 @@ def _direction(values: Float[np.ndarray, "item lag y x"]):
     Power at the temporal frequency w > 0 and the spatial frequency k belongs to a pattern that
     moves towards -k.
     """
-    power = np.abs(np.fft.fftn(values, axes=(1, 2, 3))) ** 2
+    odd = values[:, :, : values.shape[2] - 1 + values.shape[2] % 2]
+    odd = odd[..., : odd.shape[3] - 1 + odd.shape[3] % 2]  # each frequency with its opposite
+    power = np.abs(np.fft.fftn(odd, axes=(1, 2, 3))) ** 2
     moving = power[:, 1 : (values.shape[1] + 1) // 2].sum(axis=1)
     moving[:, 0, 0] = 0
-    towards = np.exp(1j * np.angle(-_frequency(values.shape[2:])))
+    towards = np.exp(1j * np.angle(-_frequency(odd.shape[2:])))
     total = moving.sum(axis=(1, 2))
     with np.errstate(invalid="ignore", divide="ignore"):
         vector = (moving * towards).sum(axis=(1, 2)) / total

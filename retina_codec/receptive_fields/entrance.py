@@ -61,14 +61,14 @@ class Entrance:
         """
         found = [
             self._some_products(torch.as_tensor(np.ascontiguousarray(gradients[i : i + AT_ONCE])))
-            for i in range(0, len(gradients), AT_ONCE)
+            for i in range(0, max(len(gradients), 1), AT_ONCE)
         ]
         space, time_course, share = (torch.cat(parts).numpy() for parts in zip(*found, strict=True))
         return space, time_course, share
 
     def _some_products(self, gradients):
         n_lags = self.weight.shape[1]
-        spectrum = self._spectrum(gradients.to(self.weight))
+        spectrum = self._spectrum(gradients.to(self._filters))
         mixed = torch.bmm(spectrum, self._back)  # "frequency item part_of_lag"
         field = mixed.view(*mixed.shape[:2], n_lags, 2).permute(1, 2, 0, 3).flatten(2)
         products = torch.bmm(field, field.mT)
@@ -94,6 +94,11 @@ class Entrance:
         return columns.reshape(-1, n_items, n_channels * 2)
 
     @cached_property
+    def _filters(self):
+        """The weights in single precision, where the separation is computed."""
+        return self.weight.float().cpu()
+
+    @cached_property
     def _transforms(self):
         """Discrete Fourier transforms of rows (half of the frequencies) and of columns."""
         height, width = (n - k + 1 for n, k in zip(self.size, self.weight.shape[2:], strict=True))
@@ -116,7 +121,7 @@ class Entrance:
     @cached_property
     def _back(self):
         """For each frequency, from parts of channels to weighted parts of lags."""
-        filters = torch.fft.rfft2(self.weight, s=self.size) * self._weights
+        filters = torch.fft.rfft2(self._filters, s=self.size) * self._weights
         matrices = filters.permute(2, 3, 0, 1).flatten(0, 1)
         parts = torch.stack([torch.view_as_real(matrices), torch.view_as_real(1j * matrices)], 2)
         return parts.reshape(len(parts), 2 * self.weight.shape[0], -1).contiguous()
@@ -223,7 +228,10 @@ class LazyFields:
         """Make the fields of some items; further axes are sliced from these."""
         first, *others = index if isinstance(index, tuple) else (index,)
         if isinstance(first, (int, np.integer)):
-            return self[int(first) % len(self) : int(first) % len(self) + 1][(0, *others)]
+            if not -len(self) <= first < len(self):
+                msg = f"There are {len(self)} fields, got number {first}."
+                raise IndexError(msg)
+            return self[[int(first)]][(0, *others)]
         if first is Ellipsis:
             first, others = slice(None), [Ellipsis, *others]
         return self.entrance.fields(self.gradients[first])[(slice(None), *others)]

@@ -33,6 +33,9 @@ def separate_space_time(fields: Fields) -> Fields:
     >>> separated.separability.round(6).tolist(), separated.time_course.round(6).tolist()
     ([1.0], [[-0.0, 4.0, -2.0]])
     """
+    if fields.values is None:
+        msg = "The fields have no values, only their separation was kept. Compute them again."
+        raise ValueError(msg)
     if isinstance(fields.values, LazyFields):
         space, time_course, separability = fields.values.first_products()
         return replace(fields, space=space, time_course=time_course, separability=separability)

@@ -72,20 +72,25 @@ def transitions(
 
     Notes
     -----
-    Null: the same episodes in random order. What then follows on itself is no transition, so the
-    counts of a draw are scaled to as many transitions from each combination as there were. p is
-    (1 + number of draws that are at least as far from the expected number) / (1 + draws).
+    Null: what follows does not depend on what was before, except that a combination cannot follow
+    itself (quasi-independence). Expected numbers are products a_i b_j that have the sums of each
+    row and column; p is (1 + number of multinomial draws that are at least as far from them) / (1 +
+    draws).
+
+    References
+    ----------
+    Goodman (1968), Journal of the American Statistical Association 63:1091-1131.
     """
     names, _, _ = episodes(np.array(combination_of_each(active_modes(modes, threshold=threshold))))
     frequent = combinations(modes, threshold=threshold)["combination"].head(most).tolist()
     number = pd.Index(frequent).get_indexer(names)
     rng = np.random.default_rng(seed)
     found = _counts(number, len(frequent))
-    null = np.array([_counts(rng.permutation(number), len(frequent)) for _ in range(n_draws)])
-    following = null.sum(axis=2, keepdims=True)
-    null = null * found.sum(axis=1, keepdims=True) / np.maximum(following, 1)
-    expected = null.mean(axis=0)
-    reached = (np.abs(null - expected) >= np.abs(found - expected)).sum(axis=0)
+    expected = _quasi_independent(found)
+    chances = expected.ravel() / max(expected.sum(), 1e-12)
+    null = rng.multinomial(found.sum(), chances / max(chances.sum(), 1e-12), size=n_draws)
+    null = null.reshape(n_draws, *found.shape) if found.sum() else np.zeros((n_draws, *found.shape))
+    reached = (np.abs(null - expected) >= np.abs(found - expected) - 1e-9).sum(axis=0)
     rows = [
         {
             "from": frequent[i],
@@ -120,3 +125,14 @@ def _counts(number: np.ndarray, n: int) -> np.ndarray:
     counts = np.bincount(before[seen] * n + after[seen], minlength=n * n).reshape(n, n)
     np.fill_diagonal(counts, 0)
     return counts
+
+
+def _quasi_independent(found: np.ndarray) -> np.ndarray:
+    """Products off the diagonal with the row and column sums of the counts, fitted by turns."""
+    expected = 1.0 - np.eye(len(found))
+    for _ in range(500):
+        for axis in (1, 0):
+            sums = expected.sum(axis=axis, keepdims=True)
+            wanted = found.sum(axis=axis, keepdims=True)
+            expected = expected * np.divide(wanted, sums, out=np.zeros(sums.shape), where=sums > 0)
+    return expected

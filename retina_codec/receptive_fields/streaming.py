@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+import zarr
 from jaxtyping import Int
 from torch import nn
 from tqdm import tqdm
@@ -55,6 +56,8 @@ def stream_fields(
     ------
     FileExistsError
         If there is something at the path.
+    ValueError
+        If there are no moments, or the samples are not windows of a stimulus.
 
     Examples
     --------
@@ -71,6 +74,12 @@ def stream_fields(
     (18, 20, 20)
     """
     path, index = Path(path), np.asarray(index, dtype=int)
+    if not len(index) or not hasattr(samples, "stimulus"):
+        msg = (
+            "Expected at least one moment and windows of a stimulus, got "
+            f"{len(index)} moments of a {type(samples).__name__}. Use stimuli.windows."
+        )
+        raise ValueError(msg)
     if path.exists():
         msg = f"There is something at {path} already. Choose a new folder, or delete it."
         raise FileExistsError(msg)
@@ -82,8 +91,9 @@ def stream_fields(
             network, samples, cells=cells, index=index[first : first + BATCH]
         )
         small = cropped(replace(separate_space_time(fields), values=None), side_px=side_px)
-        where = {"append_dim": "item"} if first else {}
+        where = {"append_dim": "item"} if first else {"zarr_format": 2}
         small.to_xarray().to_zarr(partial, consolidated=False, **where)
+    zarr.consolidate_metadata(partial)
     partial.rename(path)
-    stored = xr.open_zarr(path, chunks=None, consolidated=False)
+    stored = xr.open_zarr(path, chunks=None)
     return Fields.from_xarray(stored, lazy="item")

@@ -1,6 +1,6 @@
 """Sections on where the field of a moment comes from, on types of cells, and on doses of modes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import pandas as pd
@@ -54,7 +54,7 @@ def dynamic_section(found: Dynamics) -> Section:
         Part(
             title=f"Layer {layer}",
             pictures=(
-                _moments_picture(layer, found.moments[layer]),
+                *_moments_pictures(layer, found.moments),
                 _shares_picture(layer, table),
                 _mode_fields_picture(layer, found.mode_fields[layer]),
             ),
@@ -121,6 +121,12 @@ def type_section(found: Dynamics) -> Section:
             tables["True interneurons and their best units"] = found.interneurons[layer]
         parts.append(Part(title=f"Layer {layer}", pictures=tuple(pictures), tables=tables))
     return Section(name="types", title="Types of cells, spikes", lead=lead, parts=tuple(parts))
+
+
+def _moments_pictures(layer: str, records: Mapping[str, Fields]) -> Iterator[Picture]:
+    """One picture, or none where no cell fired alike at two moments."""
+    if layer in records:
+        yield _moments_picture(layer, records[layer])
 
 
 def _moments_picture(layer: str, record: Fields) -> Picture:

@@ -49,7 +49,7 @@ def _signatures_picture(table: pd.DataFrame) -> Picture:
 def _event_picture(name: str, event: Event) -> Picture:
     return picture(
         lambda figure: plot_phenomenon(event, figure=figure),
-        size=(7.4, 6.4),
+        size=(7.4, 8.8),
         caption=(
             f"{name.capitalize()}: {event.measure}. Movie on the middle row of pixels, rates in Hz "
             f"(first of n = {len(event.repeats)} repeats), contributions to the target "

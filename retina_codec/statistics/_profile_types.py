@@ -21,7 +21,8 @@ class ProfileTypes(NamedTuple):
 
     `labels` is the group of each cell at the number chosen, `candidates` at each number ("k cell");
     `criteria` has one row for each number `n_clusters`: `silhouette`, with the mean and the 95th
-    percentile of shuffled profiles (`chance`, `chance_high`), `gap`, `gap_error`, `stability`;
+    percentile of shuffled profiles (`chance`, `chance_high`), `gap`, `gap_error`, `stability`, and
+    `p`, how often the best silhouette of shuffled profiles, at any number, is as large as here;
     `choices` the number by each rule (see `cell_types`), and `profiles` what was grouped.
     """
 
@@ -104,6 +105,9 @@ def profile_types(
         row[: len(found)] = found[: len(row)]
     criteria["chance"] = np.r_[np.nan, null[:, 1:].mean(axis=0)]
     criteria["chance_high"] = np.r_[np.nan, np.percentile(null[:, 1:], 95, axis=0)]
+    best, by_chance = np.nanmax(criteria["silhouette"].to_numpy()[1:], initial=-1.0), null[:, 1:]
+    reached = (np.nanmax(by_chance, axis=1, initial=-1.0) >= best).sum()
+    criteria["p"] = (1 + reached) / (1 + n_nulls)
     choices = choices_of(criteria)
     return ProfileTypes(labels[choices["chosen"] - 1], labels, criteria, choices, profiles)
 
