@@ -19,13 +19,11 @@ from retina_codec.receptive_fields import (
     shares_of_modes,
 )
 
+from ._agreement import INTERVAL, compared
 from ._conditions import fields_under, responses_under
 from ._replacements import Replacement, grey
 
 DOSES = (0.1, 0.25, 0.5, 1.0)
-N_BLOCKS = 10
-N_BOOTSTRAPS = 200
-INTERVAL = 2.5, 97.5
 
 Shares = Float[np.ndarray, "sample channel"]
 
@@ -253,13 +251,13 @@ def _of_responses(setting, contributions, shares, index, target, n_steps, progre
                 whole = parts.sum(axis=2)
                 changes = measured - untouched
                 size = (everything - untouched).sum()
-                rows.append(about | _compared(predicted, changes, whole, size, setting.rng))
+                rows.append(about | compared(predicted, changes, whole, size, setting.rng))
                 if target is not None:
                     values = _values(target, np.concatenate([untouched[None], measured]))
                     size = (_values(target, everything[None])[0] - values[0]).sum()
                     predicted = -np.einsum("sk,sk->s", amount(own, dose), of_target)[:, None]
                     changes = (values[1:] - values[0])[:, :, None]
-                    found = _compared(predicted, changes, None, size, setting.rng)
+                    found = compared(predicted, changes, None, size, setting.rng)
                     rows.append(about | {"quantity": "target"} | found)
     return rows
 
@@ -292,7 +290,7 @@ def _of_fields(setting, shares, moments, cells, progress):
         for dose in setting.doses:
             measured = np.array([next(found).reshape(shape) - whole for _ in orders])
             about = {"quantity": "field", "kind": "removed", "mode": mode, "dose": dose}
-            rows.append(about | _compared(-dose * of_mode, measured, whole, None, setting.rng))
+            rows.append(about | compared(-dose * of_mode, measured, whole, None, setting.rng))
     return rows
 
 
@@ -327,71 +325,3 @@ def _strong_moments(network, samples, index, cells, n_moments):
     total = predict(network, samples[index])[:, list(cells)].sum(axis=1)
     stretches = np.array_split(np.arange(len(index)), min(n_moments, len(index)))
     return index[[stretch[total[stretch].argmax()] for stretch in stretches]]
-
-
-def _compared(predicted, measured, whole, size, rng) -> dict[str, float]:
-    """Compare a prediction "sample place" with measured changes of the mode and of its controls."""
-    r = [_correlation(predicted, one) for one in measured]
-    low, high = _interval(predicted, measured[0], rng)
-    beyond = [np.nan] * len(measured)
-    if whole is not None:
-        left = _without(predicted, whole)
-        beyond = [_correlation(left, _without(one, whole)) for one in measured]
-    power = float((predicted**2).sum())
-    slope = float((predicted * measured[0]).sum()) / power if power > 0 else np.nan
-    changes = [np.nan if size is None or not size else float(one.sum() / size) for one in measured]
-    return {
-        "r": r[0],
-        "low": low,
-        "high": high,
-        "r_beyond": beyond[0],
-        "slope": slope,
-        "change": changes[0],
-        "control_r": _mean(r[1:]),
-        "control_r_beyond": _mean(beyond[1:]),
-        "control_change": _mean(changes[1:]),
-    }
-
-
-def _mean(values) -> float:
-    known = [value for value in values if np.isfinite(value)]
-    return float(np.mean(known)) if known else np.nan
-
-
-def _without(changes, whole):
-    """Take the best multiple of the whole away from each row."""
-    power = (whole**2).sum(axis=1, keepdims=True)
-    factor = np.divide(
-        (changes * whole).sum(axis=1, keepdims=True),
-        power,
-        out=np.zeros_like(power),
-        where=power > 0,
-    )
-    return changes - factor * whole
-
-
-def _moments_of(a, b):
-    """For each row: number, sums, squares and product, from which correlations are made."""
-    n = np.full(len(a), a.shape[1], dtype=float)
-    return np.stack([n, a.sum(1), b.sum(1), (a * a).sum(1), (b * b).sum(1), (a * b).sum(1)], axis=1)
-
-
-def _from_moments(sums):
-    n, a, b, aa, bb, ab = np.moveaxis(sums, -1, 0)
-    power = (aa - a * a / n) * (bb - b * b / n)
-    covariance = ab - a * b / n
-    ok = power > 1e-20 * np.maximum(aa * bb, np.finfo(float).tiny)
-    return np.where(ok, covariance / np.sqrt(np.where(ok, power, 1.0)), np.nan)
-
-
-def _correlation(a, b) -> float:
-    return float(_from_moments(_moments_of(a.astype(float), b.astype(float)).sum(axis=0)))
-
-
-def _interval(a, b, rng) -> tuple[float, float]:
-    """95 % interval of the correlation: blocks of rows, which follow each other, drawn again."""
-    moments = _moments_of(a.astype(float), b.astype(float))
-    blocks = np.array([p.sum(axis=0) for p in np.array_split(moments, min(N_BLOCKS, len(a)))])
-    drawn = blocks[rng.integers(len(blocks), size=(N_BOOTSTRAPS, len(blocks)))].sum(axis=1)
-    r = _from_moments(drawn)
-    return tuple(np.nanpercentile(r, INTERVAL)) if np.isfinite(r).any() else (np.nan, np.nan)
