@@ -106,7 +106,8 @@ def two_moments(parts: Fields, *, cell: int, most: int = 4, alike: float = 0.5) 
         With one lag: the projection of each part on the time course of the field of its moment, so
         that the maps of a moment sum to its "IRF". For each of two moments the items are "IRF",
         the modes, "other modes", and "unexplained" with what bypassed the layer; with `share`, see
-        `share_of_field`. Of all pairs it is the one with the smallest correlation of the fields.
+        `share_of_field`. Of all pairs of moments with at least the median rate, and where there are
+        such at which modes hold half of the field, it is the one whose fields correlate least.
 
     Raises
     ------
@@ -119,7 +120,11 @@ def two_moments(parts: Fields, *, cell: int, most: int = 4, alike: float = 0.5) 
     values = values.reshape(-1, n_parts, values.shape[1], int(np.prod(values.shape[2:])))
     about = table.iloc[::n_parts].reset_index(drop=True)
     whole = values.sum(axis=1)
-    pair = _most_different(whole.reshape(len(whole), -1), about["rate_hz"].to_numpy(), alike)
+    held = _held(values, whole, table["mode"].to_numpy()[:n_parts] >= 0)
+    rates = about["rate_hz"].to_numpy()
+    if _are_two(held & (rates >= np.median(rates)), rates, alike):
+        rates = np.where(held, rates, -1.0)
+    pair = _most_different(whole.reshape(len(whole), -1), rates, alike)
     rows, maps = [], []
     for moment in pair:
         found, named = _projected(values[moment], table["mode"].to_numpy()[:n_parts], most)
@@ -138,10 +143,23 @@ def two_moments(parts: Fields, *, cell: int, most: int = 4, alike: float = 0.5) 
     )
 
 
+def _held(values, whole, of_mode) -> np.ndarray:
+    """Moments at which modes hold at least half of the field."""
+    power = (whole**2).sum(axis=(1, 2))
+    by_modes = (values[:, of_mode].sum(axis=1) * whole).sum(axis=(1, 2))
+    return (power > 0) & (by_modes >= 0.5 * power)
+
+
+def _are_two(allowed, rates, alike) -> bool:
+    """Whether some two of the moments have similar rates."""
+    ordered = np.sort(rates[allowed])
+    return bool((ordered[:-1] >= alike * ordered[1:]).any())
+
+
 def _most_different(fields, rates, alike) -> tuple[int, int]:
     """Return the pair of moments with similar rates whose fields correlate least."""
     norm = np.linalg.norm(fields, axis=1)
-    strong = (norm > 0) & (rates >= np.median(rates))
+    strong = (norm > 0) & (rates >= max(np.median(rates), 0))
     unit = fields / np.where(norm > 0, norm, 1)[:, None]
     r = unit @ unit.T
     ratio = np.minimum.outer(rates, rates) / np.maximum(np.maximum.outer(rates, rates), 1e-12)
