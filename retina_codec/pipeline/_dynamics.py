@@ -1,8 +1,8 @@
 """Where the fields of moments come from: their description, their parts, and the causal test."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,7 +61,7 @@ class Explained(NamedTuple):
     contributions: Mapping[str, Contributions]
     modes: Mapping[str, Modes]
     predictions: Predictions
-    target: Target
+    target: Callable[[], Target]
     cells: list[int]
     n_draws: int
     seed: int
@@ -252,7 +252,7 @@ def _doses(found: Explained, layer: str) -> pd.DataFrame:
         found.contributions[layer],
         found.modes[layer],
         cells=found.cells[:3],
-        target=found.target,
+        target=found.target(),
         seed=found.seed,
         progress=found.progress,
     )
@@ -323,21 +323,19 @@ class _Parts:
     """Parts of fields at strong moments, computed when first asked for."""
 
     def __init__(self, found: Explained, layer: str):
-        self.found, self.layer = found, layer
-        self._split: Fields | None = None
+        self.found, self.layer, self.modes = found, layer, found.modes[layer]
 
     def shares(self) -> pd.DataFrame:
         """Shares of the modes, beside those of loadings shifted in time."""
-        table = share_of_field(self._of_modes(self.found.modes[self.layer]), seed=self.found.seed)
-        modes = self.found.modes[self.layer]
-        n = len(modes.loadings)
-        shifted = replace(modes, loadings=np.roll(np.asarray(modes.loadings), n // 3, axis=0))
+        table = share_of_field(self._of_modes(self.modes), seed=self.found.seed)
+        loadings = np.asarray(self.modes.loadings)
+        shifted = replace(self.modes, loadings=np.roll(loadings, len(loadings) // 3, axis=0))
         control = share_of_field(self._of_modes(shifted), seed=self.found.seed)
         return table.assign(shifted=control["share"])
 
     def mode_fields(self) -> Fields:
         """Single-mode fields, without their values."""
-        means = separate_space_time(mean_parts(self._of_modes(self.found.modes[self.layer])))
+        means = separate_space_time(mean_parts(self._of_modes(self.modes)))
         return replace(means, values=None)
 
     def cell_with_two_moments(self) -> int | None:
@@ -351,19 +349,21 @@ class _Parts:
 
     def moments(self) -> Fields:
         """Two moments of that cell."""
-        of_modes = self._of_modes(self.found.modes[self.layer])
-        return two_moments(of_modes, cell=self.cell_with_two_moments(), alike=0.5)
+        cell = self.cell_with_two_moments()
+        return two_moments(self._of_modes(self.modes), cell=cell, alike=0.5)
 
     def _of_modes(self, modes: Modes) -> Fields:
-        if self._split is None:
-            self._split = attribute_to_channels(
-                self.found.network,
-                self.found.samples,
-                layer=self.layer,
-                cells=self.found.cells,
-                index=self._strong_moments(),
-            )
-        return attribute_to_modes(self._split, self.found.contributions[self.layer], modes)
+        return attribute_to_modes(self._channels, self.found.contributions[self.layer], modes)
+
+    @cached_property
+    def _channels(self) -> Fields:
+        return attribute_to_channels(
+            self.found.network,
+            self.found.samples,
+            layer=self.layer,
+            cells=self.found.cells,
+            index=self._strong_moments(),
+        )
 
     def _strong_moments(self) -> np.ndarray:
         """In each of as many stretches, the sample in which the cells fire most."""

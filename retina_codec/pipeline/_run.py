@@ -2,7 +2,9 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache, partial
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
@@ -11,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from retina_codec import causal, receptive_fields
-from retina_codec.contributions import integrated_gradients
+from retina_codec.contributions import Target, integrated_gradients
 from retina_codec.datatypes import (
     Contributions,
     Fields,
@@ -114,7 +116,8 @@ def analysis(
         out / "baseline_predictions.nc", lambda: evaluate(baseline, recording, name="LN model")
     )
     samples = windows_for(network, recording.stimulus, frames=recording.splits["test"])
-    explained = kept_contributions(network, recording, samples, layers, config, out, progress)
+    target = cache(partial(target_of, config, network, recording))
+    explained = kept_contributions(network, samples, layers, target, config, out, progress)
     method = method_named(config.method)
     decomposed = {
         layer: kept_modes_and_stability(record, method, out, config.n_repeats, config.seed)
@@ -133,7 +136,6 @@ def analysis(
     }
     r = np.nan_to_num(predictions.scores["pearson_r"].to_numpy(), nan=-1.0)
     cells = sorted(np.argsort(-r, kind="stable")[: config.n_cells].tolist())
-    target = target_of(config, network, recording)
     found = Explained(
         network,
         recording,
@@ -204,7 +206,7 @@ def fitted(
 
 
 def kept_contributions(
-    network, recording, samples, layers, config, out, progress
+    network, samples, layers, target: Callable[[], Target], config, out, progress
 ) -> dict[str, Contributions]:
     """Contributions of all layers to the target, all in one pass."""
     paths = {layer: out / f"contributions_{layer}.nc" for layer in layers}
@@ -213,7 +215,7 @@ def kept_contributions(
             network,
             samples,
             layers=layers,
-            target=target_of(config, network, recording),
+            target=target(),
             n_steps=config.n_steps,
             tolerance=config.tolerance,
             progress=progress,
