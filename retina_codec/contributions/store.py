@@ -201,6 +201,12 @@ def load_contributions(path: str | PathLike) -> dict[str, dict[str, Contribution
     return store.records()
 
 
+def is_finished(path: str | PathLike) -> bool:
+    """Tell whether there is a store at a place, with nothing missing in it."""
+    path = Path(path).expanduser()
+    return path.exists() and not Store(path).missing()
+
+
 def group_name(target: str, layer: str) -> str:
     """Folder of one layer."""
     safe = re.sub(r"[^\w .+-]", "_", target, flags=re.ASCII)

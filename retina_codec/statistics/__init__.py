@@ -3,6 +3,7 @@
 from ._blocks import block_draws, block_numbers, resampled_blocks, time_blocks
 from ._cell_types import agreement_with_types, cell_types, gap_statistic, type_recovery
 from ._cells import cell_clusters, channel_profiles, mode_cells
+from ._channels import net_of_channels, promoting, sample_correlations
 from ._clusters import agglomerative, clusterings, directions, k_means, silhouette, z_scored
 from ._correlation import circular_shift, correlations_with, pearson, permutation
 from ._interneurons import interneuron_matches
@@ -47,6 +48,7 @@ __all__ = [
     "layer_statistics",
     "mode_cells",
     "n_components",
+    "net_of_channels",
     "overlap",
     "participation_ratio",
     "pathways",
@@ -54,8 +56,10 @@ __all__ = [
     "permutation",
     "poisson_regression",
     "pooled_p",
+    "promoting",
     "resampled_blocks",
     "resampled_features",
+    "sample_correlations",
     "shuffled_features",
     "silhouette",
     "spikes_beyond_rate",
