@@ -6,6 +6,7 @@ from ._cells import cell_clusters, channel_profiles, mode_cells
 from ._clusters import agglomerative, clusterings, directions, k_means, silhouette, z_scored
 from ._correlation import circular_shift, correlations_with, pearson, permutation
 from ._interneurons import interneuron_matches
+from ._labels import doubtful_labels
 from ._layers import (
     excitation_inhibition_correlation,
     hoyer_sparsity,
@@ -37,6 +38,7 @@ __all__ = [
     "correlations_with",
     "describe_modes",
     "directions",
+    "doubtful_labels",
     "effective_number",
     "excitation_inhibition_correlation",
     "explained_by",

@@ -20,7 +20,7 @@ from .movies import (
     steps,
     white_noise,
 )
-from .preparation import Preparation
+from .preparation import Preparation, in_mode, upright
 from .windows import Normalisation, Windows, normalisation, windows
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "flashed_bars",
     "flashes",
     "image_folder",
+    "in_mode",
     "motion_reversal",
     "moving_bar",
     "natural_scenes",
@@ -48,6 +49,7 @@ __all__ = [
     "step_of_contrast",
     "steps",
     "unreadable",
+    "upright",
     "white_noise",
     "windows",
 ]

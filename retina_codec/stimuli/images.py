@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -129,7 +129,9 @@ class ImageFolder:
         self._check_sizes(numbers, prepared)
         return np.stack(prepared)
 
-    def _check_sizes(self, numbers: np.ndarray, prepared: Sequence[np.ndarray]) -> None:
+    def _check_sizes(
+        self, numbers: Int[np.ndarray, " sample"], prepared: Sequence[np.ndarray]
+    ) -> None:
         for number, one in zip(numbers, prepared, strict=True):
             if one.shape != prepared[0].shape:
                 msg = (
@@ -265,7 +267,7 @@ def _problem(folder: ImageFolder, path: Path) -> str | None:
     return None
 
 
-def _each(folder: ImageFolder, numbers: Sequence[int], read: Callable) -> list:
+def _each(folder: ImageFolder, numbers: Iterable[int], read: Callable) -> list:
     """Read files in threads: Pillow decodes and resizes several at once."""
     paths = [folder.paths[number] for number in numbers]
     with pillow_warnings_are_errors():
