@@ -19,9 +19,9 @@ def matching_layers(network: nn.Module, patterns: str | Sequence[str]) -> tuple[
     network
         Any network.
     patterns
-        Names, in which ``*`` stands for any characters but a dot, ``?`` for one, ``[ab]`` for one of
-        these, and ``**`` between dots for any number of modules: "layer*.?" are the blocks of a
-        residual network, but not what is inside of them; "**.relu" every ReLU of this name.
+        Names, in which ``*`` stands for any characters but a dot, ``?`` for one, ``[ab]`` for one
+        of these, and ``**`` between dots for any number of modules: "layer*.?" are the blocks of
+        a residual network, but not what is inside of them; "**.relu" every ReLU of this name.
 
     Raises
     ------

@@ -113,9 +113,9 @@ def load_image_network(source: str | os.PathLike) -> ImageNetwork:
         - ``"torchvision:resnet50"``, ``"timm:vit_base_patch16_224"``: any classifier of these
           packages, if they are installed; they fetch weights when they do not have them;
         - a folder that `save_network` wrote, if its network is one for images;
-        - ``"package.module:function"``: a function without arguments that returns an `ImageNetwork`,
-          or a module with the attributes of `image_network`. **This imports and runs that code**:
-          name only what you trust.
+        - ``"package.module:function"``: a function without arguments that returns an
+          `ImageNetwork`, or a module with the attributes that `image_network` asks for. **This
+          imports and runs that code**: name only what you trust.
 
     Raises
     ------
@@ -151,9 +151,9 @@ def image_network(network: nn.Module, *, name: str = "network") -> ImageNetwork:
     Parameters
     ----------
     network
-        With `class_names`, `default_layers`, `image_shape` (channel, y, x), `mean` and `std` of each
-        channel for pixels from 0 to 1, and where they differ from 1 and None, `channel_axis` and
-        `n_heads`. It is put into evaluation mode.
+        With `class_names`, `default_layers`, `image_shape` (channel, y, x), `mean` and `std` of
+        each channel for pixels from 0 to 1, and where they differ from 1 and None, `channel_axis`
+        and `n_heads`. It is put into evaluation mode.
     name
         What to call it.
 

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +28,7 @@ PICTURE_AXES = ("channel", "y", "x")
 class ImageFolder:
     """Pictures as samples: a slice is a float32 batch, read from the files at that moment.
 
-    Made by `image_folder`. It can be pickled if `prepare` can.
+    Made by `image_folder`. Other processes can get it if they can get `prepare`.
 
     Attributes
     ----------
@@ -267,7 +267,7 @@ def _problem(folder: ImageFolder, path: Path) -> str | None:
     return None
 
 
-def _each(folder: ImageFolder, numbers: Iterable[int], read: Callable) -> list:
+def _each(folder: ImageFolder, numbers: Int[np.ndarray, " sample"], read: Callable) -> list:
     """Read files in threads: Pillow decodes and resizes several at once."""
     paths = [folder.paths[number] for number in numbers]
     with pillow_warnings_are_errors():

@@ -122,7 +122,7 @@ def in_mode(image: Image.Image, mode: str, *, background: float = WHITE) -> Imag
 
 def _in_8_bits(image: Image.Image) -> Image.Image:
     largest = 1 if image.mode == "F" else BITS_16
-    pixels = np.asarray(image, dtype=np.float64)
+    pixels = np.asarray(image, dtype=np.float32)
     if not (pixels.min() >= 0 and pixels.max() <= largest):
         msg = (
             f"pixels of mode {image.mode} from {pixels.min():g} to {pixels.max():g}, "
