@@ -542,3 +542,27 @@ def test_pictures_shipped_with_scikit_image(tmp_path):
     images = image_folder(tmp_path, prepare=stimuli.Preparation(size=(16, 16), shorter_side=18))
     assert len(images) > 20
     assert {Path(file).name for file in unreadable(images)["file"]} <= {"multipage_rgb.tif"}
+
+
+def test_print_colours_and_palettes_from_files(tmp_path):
+    Image.new("CMYK", (32, 32), (0, 0, 0, 55)).save(tmp_path / "a.jpg", quality=100)
+    palette = Image.new("RGB", (32, 32), (200, 10, 90)).quantize(4)
+    palette.save(tmp_path / "b.gif")
+    cmyk, gif = image_folder(tmp_path, prepare=Preparation(size=(2, 2)))[:]
+    np.testing.assert_allclose(cmyk, 200 / 255, atol=0.01)
+    np.testing.assert_allclose(gif[:, 0, 0], np.array([200, 10, 90]) / 255, atol=0.01)
+
+
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_lab_becomes_srgb(n_channels):
+    """A lightness of 136 / 2.55 = 53.3 is the middle grey of sRGB, 127."""
+    prepare = Preparation(size=(2, 2), mean=(0.0,) * n_channels, std=(1.0,) * n_channels)
+    grey = Image.new("LAB", (8, 8), (136, 128, 128))
+    np.testing.assert_allclose(prepare(grey), 127 / 255, atol=1.01 / 255)
+
+
+def test_big_endian_counts(tmp_path):
+    array = np.full((8, 8), 200 * 257, dtype=">u2")
+    Image.frombytes("I;16B", (8, 8), array.tobytes()).save(tmp_path / "big.tif")
+    images = image_folder(tmp_path, prepare=PREPARE)
+    np.testing.assert_allclose(images[0], 200 / 255, atol=1e-6)

@@ -115,7 +115,7 @@ def in_mode(image: Image.Image, mode: str, *, background: float = WHITE) -> Imag
         image = image.convert("RGBA")
         behind = Image.new("RGBA", image.size, (round(background * BITS_8),) * 3 + (BITS_8,))
         image = Image.alpha_composite(behind, image)
-    if image.mode in ("P", "CMYK"):
+    if image.mode in ("P", "CMYK", "LAB"):  # Not all of them have a direct way to grey.
         image = image.convert("RGB")
     return image.convert(mode)
 
