@@ -9,6 +9,7 @@ from .attributions import (
     smooth_gradient,
 )
 from .engine import integrated_gradients
+from .layers import matching_layers
 from .pooling import Pooled, by_sign, over_space, unpooled
 from .probe import bypassed, frozen, hooked, named_module, probed
 from .store import load_contributions
@@ -28,6 +29,7 @@ __all__ = [
     "integrated_gradients",
     "internal_influence",
     "load_contributions",
+    "matching_layers",
     "named",
     "named_module",
     "one_cell",

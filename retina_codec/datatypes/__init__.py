@@ -15,6 +15,7 @@ from ._records import (
     Stimulus,
     check_finite,
 )
+from ._spelling import did_you_mean
 
 RECORDS = {
     cls.__name__: cls
@@ -47,4 +48,5 @@ __all__ = [
     "Stability",
     "Stimulus",
     "check_finite",
+    "did_you_mean",
 ]

@@ -7,6 +7,7 @@ from ._channels import net_of_channels, promoting, sample_correlations
 from ._clusters import agglomerative, clusterings, directions, k_means, silhouette, z_scored
 from ._correlation import circular_shift, correlations_with, pearson, permutation
 from ._interneurons import interneuron_matches
+from ._labels import doubtful_labels
 from ._layers import (
     excitation_inhibition_correlation,
     hoyer_sparsity,
@@ -38,6 +39,7 @@ __all__ = [
     "correlations_with",
     "describe_modes",
     "directions",
+    "doubtful_labels",
     "effective_number",
     "excitation_inhibition_correlation",
     "explained_by",

@@ -1,4 +1,4 @@
-"""Movies to show, and the windows through which a network sees them."""
+"""What networks see: movies and the windows onto them, and folders of pictures."""
 
 from .events import (
     between_grey,
@@ -8,6 +8,7 @@ from .events import (
     reversing_grating,
     step_of_contrast,
 )
+from .images import ImageFolder, image_folder, unreadable
 from .motion import flashed_bars, motion_reversal, object_motion, smooth_motion
 from .movies import (
     Screen,
@@ -19,10 +20,13 @@ from .movies import (
     steps,
     white_noise,
 )
+from .preparation import Preparation, in_mode, upright
 from .windows import Normalisation, Windows, normalisation, windows
 
 __all__ = [
+    "ImageFolder",
     "Normalisation",
+    "Preparation",
     "Screen",
     "Windows",
     "between_grey",
@@ -30,6 +34,8 @@ __all__ = [
     "drifting_grating",
     "flashed_bars",
     "flashes",
+    "image_folder",
+    "in_mode",
     "motion_reversal",
     "moving_bar",
     "natural_scenes",
@@ -42,6 +48,8 @@ __all__ = [
     "smooth_motion",
     "step_of_contrast",
     "steps",
+    "unreadable",
+    "upright",
     "white_noise",
     "windows",
 ]
