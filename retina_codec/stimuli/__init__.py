@@ -1,5 +1,6 @@
 """Movies to show, and the windows through which a network sees them."""
 
+from .digits import DIGITS, digits
 from .events import (
     between_grey,
     contrast_step,
@@ -22,11 +23,13 @@ from .movies import (
 from .windows import Normalisation, Windows, normalisation, windows
 
 __all__ = [
+    "DIGITS",
     "Normalisation",
     "Screen",
     "Windows",
     "between_grey",
     "contrast_step",
+    "digits",
     "drifting_grating",
     "flashed_bars",
     "flashes",
