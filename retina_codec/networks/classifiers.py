@@ -123,7 +123,9 @@ class ImageCNN(nn.Sequential):
             "norm": nn.BatchNorm2d(channels[0]),
             "relu": nn.ReLU(),
         }
-        for i, (below, width) in enumerate(zip(channels[:1] + channels[:-1], channels, strict=True)):
+        for i, (below, width) in enumerate(
+            zip(channels[:1] + channels[:-1], channels, strict=True)
+        ):
             layers[f"block{i + 1}"] = ResidualBlock(below, width, stride=2 if i else 1)
         layers["pool"], layers["flatten"] = nn.AdaptiveAvgPool2d(1), nn.Flatten()
         layers["head"] = nn.Linear(channels[-1], n_classes)
@@ -288,7 +290,7 @@ class ClassAndPlaces(nn.Module):
     def __init__(self, n_patches: int, width: int):
         super().__init__()
         self.class_token = nn.Parameter(0.02 * torch.randn(1, 1, width))
-        self.places = nn.Parameter(0.02 * torch.randn(1, n_patches + 1, width))
+        self.places = nn.Parameter(0.3 * torch.randn(1, n_patches + 1, width))
 
     def forward(self, patches: Tokens) -> Float[torch.Tensor, "batch tokens feature"]:
         """Return one token more than there are patches."""
