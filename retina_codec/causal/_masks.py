@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from retina_codec.contributions import named_module
+from retina_codec.contributions import hooked
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def preserved(network: nn.Module, layer: str, channels: Sequence[int]) -> Iterat
 
 @contextmanager
 def _masked(network, layer, channels, *, keep) -> Iterator[None]:
-    def hook(module, inputs, output):
+    def masked(_, output):
         n_channels = output.shape[1]
         wrong = [c for c in channels if not 0 <= c < n_channels]
         if wrong:
@@ -67,8 +67,5 @@ def _masked(network, layer, channels, *, keep) -> Iterator[None]:
         mask[list(channels)] = keep
         return output * mask.view(1, -1, *[1] * (output.ndim - 2))
 
-    handle = named_module(network, layer).register_forward_hook(hook)
-    try:
+    with hooked(network, [layer], masked):
         yield
-    finally:
-        handle.remove()

@@ -1,5 +1,9 @@
 """What networks see: movies and the windows onto them, and folders of pictures."""
 
+from .digits import (
+    DIGITS,
+    digits,
+)
 from .events import (
     between_grey,
     contrast_step,
@@ -8,8 +12,17 @@ from .events import (
     reversing_grating,
     step_of_contrast,
 )
-from .images import ImageFolder, image_folder, unreadable
-from .motion import flashed_bars, motion_reversal, object_motion, smooth_motion
+from .images import (
+    ImageFolder,
+    image_folder,
+    unreadable,
+)
+from .motion import (
+    flashed_bars,
+    motion_reversal,
+    object_motion,
+    smooth_motion,
+)
 from .movies import (
     Screen,
     drifting_grating,
@@ -20,10 +33,20 @@ from .movies import (
     steps,
     white_noise,
 )
-from .preparation import Preparation, in_mode, upright
-from .windows import Normalisation, Windows, normalisation, windows
+from .preparation import (
+    Preparation,
+    in_mode,
+    upright,
+)
+from .windows import (
+    Normalisation,
+    Windows,
+    normalisation,
+    windows,
+)
 
 __all__ = [
+    "DIGITS",
     "ImageFolder",
     "Normalisation",
     "Preparation",
@@ -31,6 +54,7 @@ __all__ = [
     "Windows",
     "between_grey",
     "contrast_step",
+    "digits",
     "drifting_grating",
     "flashed_bars",
     "flashes",
