@@ -301,7 +301,12 @@ def _under(setting, batch, instead, factors):
         part = slice(first, first + 64)
         there = instead[part] if len(instead) == len(batch) else instead
         found.append(
-            responses_under(setting.network, batch[part], setting.layer, factors[:, part], there)
+            responses_under(
+                setting.network,
+                batch[part],
+                {setting.layer: factors[:, part]},
+                {setting.layer: there},
+            )
         )
     return np.concatenate(found, axis=1)
 
