@@ -4,7 +4,7 @@ What comes before the first of the layers is computed once for all conditions, w
 allows it; otherwise at least the entrance of the stimulus.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -29,7 +29,8 @@ def responses_under(
     towards: Mapping[str, torch.Tensor],
     *,
     channel_axis: int = 1,
-) -> Float[np.ndarray, "condition sample cell"]:
+    reduced: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> Float[np.ndarray, "condition ..."]:
     """Let layers put out ``towards + factor * (output - towards)`` in each channel.
 
     Parameters
@@ -45,26 +46,18 @@ def responses_under(
         For each layer: of a replacement such as `grey`.
     channel_axis
         Of what the layers put out.
+    reduced
+        What is kept of the outputs "condition sample cell" of some of the conditions; all by
+        default.
     """
-    parts = responses_in_parts(network, batch, factors, towards, channel_axis=channel_axis)
-    return np.concatenate(list(parts))
-
-
-def responses_in_parts(
-    network: nn.Module,
-    batch: np.ndarray,
-    factors: Mapping[str, Factors],
-    towards: Mapping[str, torch.Tensor],
-    *,
-    channel_axis: int = 1,
-) -> Iterator[Float[np.ndarray, "condition sample cell"]]:
-    """Yield `responses_under` for some conditions after others, as many as fit into a pass."""
+    found = []
     with frozen(network), torch.no_grad():
         first, numbers = _first(network, batch, list(factors))
         begin = _begin(network, batch, first)
         for part in _some(factors, len(batch), numbers):
             with _under(network, batch, part, towards, begin, channel_axis) as (output, _):
-                yield output.unflatten(0, (-1, len(batch))).cpu().numpy()
+                found.append(reduced(output.unflatten(0, (-1, len(batch))).cpu().numpy()))
+    return np.concatenate(found)
 
 
 def fields_under(
@@ -120,7 +113,7 @@ def _first(network: nn.Module, batch: np.ndarray, layers: Sequence[str]) -> tupl
 
 
 def _begin(network: nn.Module, batch: np.ndarray, first: str) -> str | None:
-    """Return the latest layer up to which all conditions can share a pass; None if there is none."""
+    """Return the latest layer up to which all conditions can share a pass, or None."""
     if _goes_on(network, batch, first):
         return first
     entrance = _entrance(network, batch)
