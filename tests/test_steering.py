@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
+from sklearn.decomposition import NMF
 from torch import nn
 
 from retina_codec.causal import (
@@ -82,11 +83,9 @@ def one_channel_each():
 
 
 def test_holds_are_shares_among_modes():
-    dictionary = [[3, 0, 1, 0, 0, 0], [1, 2, 1, 0, 0, 0]]  # three channels, two signs; 3rd unused
+    dictionary = [[3, 0, 0, 1, 0, 0], [1, 2, 0, 1, 0, 0]]  # three channels, the last unused
     loadings = [[1, 0], [1, 1]]  # the second mode is half as strong
-    found = holds_of_modes(
-        modes_of([row[:2] + [0] + row[2:4] + [0] for row in dictionary], loadings)
-    )
+    found = holds_of_modes(modes_of(dictionary, loadings))
     np.testing.assert_allclose(found, [[4 / 5, 0, 0], [1 / 5, 1, 0]])
 
 
@@ -132,7 +131,7 @@ def test_tokens_are_steered_along_their_last_axis():
 def test_network_comes_back_after_an_error(network):
     with (
         pytest.raises(RuntimeError, match="on purpose"),
-        steered(network, one_channel_each(), 0, 0),
+        steered(network, one_channel_each(), 0, 0.0),
     ):
         raise RuntimeError("on purpose")
     assert not any(module._forward_hooks for module in network.modules())
@@ -147,12 +146,12 @@ def test_curve_is_what_steered_networks_say(network):
     images = np.random.default_rng(0).normal(size=(70, N)).astype(np.float32)
     modes = one_channel_each()
     table = steering_curve(
-        network, images, modes, mode=1, classes=[1, 4], factors=[0, 1, 2.5], n_controls=20
+        network, images, modes, mode=1, classes=[1, 4], factors=[0.0, 1.0, 2.5], n_controls=20
     )
     assert len(table) == 2 * 3 * 2
     own = table[table["control"] == 0].set_index(["class", "factor"])
     random = table[table["control"] == 1].set_index(["class", "factor"])
-    for factor in (0, 1, 2.5):
+    for factor in (0.0, 1.0, 2.5):
         with steered(network, modes, 1, factor):
             expected = softmax(predict(network, images), axis=1)
         for number in (1, 4):
@@ -173,7 +172,7 @@ def test_an_empty_probability_stays_as_the_network_says(network):
         one_channel_each(),
         mode=0,
         classes=[0],
-        factors=[3],
+        factors=[3.0],
         n_controls=0,
         probabilities=lambda outputs: outputs,
     )
@@ -247,9 +246,9 @@ def test_sizes_are_those_of_a_search_through_all_sets():
         network, images, layers=["0"], target=class_logit(0), progress=False
     )["0"]
     magnitude = np.abs(record.values)
-    dictionary = np.abs(rng.normal(size=(5, 16))) * (rng.random((5, 16)) < 0.4)
-    loadings = np.clip(magnitude @ np.linalg.pinv(dictionary), 0, None)
-    modes = modes_of(dictionary, loadings)
+    factors = NMF(5, init="random", random_state=0, max_iter=5000)
+    loadings = factors.fit_transform(magnitude)
+    modes = modes_of(factors.components_, loadings)
     shares = shares_of_modes(record, modes)[:, :, :-1]
     table = flips(network, images, modes, record, n_controls=0)
     for row in table.to_dict("records"):

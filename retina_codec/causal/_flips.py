@@ -146,7 +146,7 @@ def _of_image(outcomes, shares: Shares, most_pairs: int, n_controls: int, rng) -
     n_modes = shares.shape[1]
     own = outcomes(shares)
     found, winner, proven = _fewest(own, n_modes, most_pairs)
-    random = [_n_in_order(own, rng.permutation(n_modes)) for _ in range(n_controls)]
+    random = [_n_in_order(own, rng.permutation(n_modes).tolist()) for _ in range(n_controls)]
     orders = [deranged(np.arange(len(shares)), rng) for _ in range(n_controls)]
     permuted = [_fewest(outcomes(shares[order]), n_modes, most_pairs)[0] for order in orders]
     sizes = [n_modes + 1 if one is None else len(one) for one in permuted]
