@@ -31,7 +31,7 @@ def test_conditions_agree_with_one_pass_for_each(network, samples, layer, replac
     batch = samples[:6]
     factors = np.random.default_rng(0).uniform(size=(4, 6, 8))
     instead = replacement(network, layer, batch)
-    found = responses_under(network, batch, layer, factors, instead)
+    found = responses_under(network, batch, {layer: factors}, {layer: instead})
     fields = list(fields_under(network, batch, layer, factors, instead, [2, 0]))
     for condition, factor in enumerate(factors):
         by = torch.as_tensor(factor[:, :, None, None]).float()
@@ -64,7 +64,12 @@ def test_replacements_are_what_they_say(network, samples):
 
 def test_factors_of_another_layer_are_refused(network, samples):
     with pytest.raises(ValueError, match="puts out 8 channels, but the factors are for 3"):
-        responses_under(network, samples[:2], "relu1", np.ones((1, 2, 3)), torch.zeros(1, 1, 1, 1))
+        responses_under(
+            network,
+            samples[:2],
+            {"relu1": np.ones((1, 2, 3))},
+            {"relu1": torch.zeros(1, 1, 1, 1)},
+        )
 
 
 class Linear(nn.Sequential):

@@ -356,6 +356,48 @@ DOSES = pd.DataFrame(
     ],
     columns=["quantity", "kind", "dose", "measure", "mode", "control"],
 )
+CONTROL = pd.DataFrame(
+    [
+        (one, "conv2", ranking, kind, dose, dose * size, dose / 4, dose / 2, dose / 8)
+        for one in (0, 1)
+        for ranking, size in (("class mode", 1.0), ("random of equal mass", 0.5))
+        for kind in ("ablated", "preserved")
+        for dose in (0.1, 0.5, 1.0)
+    ],
+    columns=[
+        *("class", "layer", "ranking", "kind", "dose", "own_cost", "others_cost"),
+        *("own_probability_cost", "others_probability_cost"),
+    ],
+)
+SCORES = pd.DataFrame(
+    [
+        (layer, kind, ranking, "accuracy", -0.4, -0.5, -0.3, -0.5, -0.6, -0.4)
+        for layer in ("conv1", "conv2")
+        for kind in ("ablated", "preserved")
+        for ranking in ("class mode", "random of equal mass")
+    ],
+    columns=[
+        *("layer", "kind", "ranking", "measure", "difference", "low", "high"),
+        *("score", "score_low", "score_high"),
+    ],
+)
+STEERING = pd.DataFrame(
+    [
+        (3, one, factor, control, 0.2 + 0.1 * factor * (1 - control), 0.1, 0.6)
+        for one in (4, 7)
+        for factor in (0.0, 1.0, 2.0)
+        for control in (0, 1)
+    ],
+    columns=["mode", "class", "factor", "control", "mean", "low", "high"],
+)
+FLIPS = pd.DataFrame(
+    {
+        "n_modes": [1.0, 2, 4, np.nan],
+        "proven_smallest": [1, 1, 0, 0],
+        "permuted_n_modes": [2.0, 3.5, 6, 6],
+        "random_n_modes": [3.0, 4, 5, 6],
+    }
+)
 DRAWN = {
     "plot_moments": lambda **where: figures.plot_moments(MOMENTS, **where),
     "plot_mode_fields": lambda **where: figures.plot_mode_fields(MODE_FIELDS, **where),
@@ -397,6 +439,10 @@ DRAWN = {
     "plot_phenomenon": lambda **where: figures.plot_phenomenon(RECORDS.event, **where),
     "plot_signatures": lambda **where: figures.plot_signatures(SIGNATURES, **where),
     "plot_minimal_circuit": lambda **where: figures.plot_minimal_circuit(RECORDS.minimal, **where),
+    "plot_class_control": lambda **where: figures.plot_class_control(CONTROL, **where),
+    "plot_control_scores": lambda **where: figures.plot_control_scores(SCORES, **where),
+    "plot_steering": lambda **where: figures.plot_steering(STEERING, **where),
+    "plot_flips": lambda **where: figures.plot_flips(FLIPS, **where),
 }
 GRIDS = {
     "plot_moments",
@@ -409,6 +455,8 @@ GRIDS = {
     "plot_phenomenon",
     "plot_cell_types",
     "plot_pathways",
+    "plot_class_control",
+    "plot_control_scores",
 }
 UNITS = {
     "plot_moments": ["parts of the field (300 × 300 µm) and their shares", "0.50 s\n20 Hz"],
@@ -441,6 +489,10 @@ UNITS = {
     ],
     "plot_signatures": ["signature (index without unit)"],
     "plot_minimal_circuit": ["number of channels kept", "error (share of the variance)"],
+    "plot_class_control": ["accuracy left (%)", "dose: share of the channels (%)"],
+    "plot_control_scores": ["layer", "area of the class - area of others"],
+    "plot_steering": ["factor of mode 3", "mean probability"],
+    "plot_flips": ["modes removed", "images with another class\n(% of 4)"],
 }
 
 
@@ -856,3 +908,36 @@ def test_shares_and_explained_variance_are_those_of_the_tables():
 def test_doses_show_modes_and_controls():
     lines = figures.plot_doses(DOSES, figure=Figure())[1].get_lines()
     assert [list(line.get_ydata()) for line in lines[:2]] == [[0.9, 0.9], [0.3, 0.3]]
+
+
+def test_class_control_shows_means_over_classes_and_keeps_random_grey():
+    grid = figures.plot_class_control(CONTROL, figure=Figure())
+    mode, random, _ = grid[0, 0].get_lines()
+    np.testing.assert_allclose(mode.get_ydata(), [90, 50, 0])
+    np.testing.assert_allclose(random.get_ydata(), [95, 75, 50])
+    np.testing.assert_allclose(grid[1, 1].get_lines()[0].get_ydata(), [97.5, 87.5, 75])
+    assert random.get_color() != mode.get_color() and random.get_linestyle() == "--"
+    holes = CONTROL.copy()
+    holes.loc[holes["class"] == 1, "own_cost"] = np.nan
+    lines = figures.plot_class_control(holes, figure=Figure())[0, 0].get_lines()
+    np.testing.assert_allclose(lines[0].get_ydata(), [90, 50, 0])
+
+
+def test_scores_have_intervals_of_what_is_drawn():
+    for value, point in (("difference", -0.4), ("score", -0.5)):
+        axes = figures.plot_control_scores(SCORES, value=value, figure=Figure())
+        assert [line.get_ydata().tolist() for line in axes[1].get_lines()[:2]] == [[point] * 2] * 2
+        ends = axes[0].collections[0].get_segments()[0][:, 1]
+        np.testing.assert_allclose(ends, [point - 0.1, point + 0.1])
+
+
+def test_flips_count_images_up_to_a_size():
+    lines = figures.plot_flips(FLIPS, ax=Figure().subplots()).get_lines()
+    assert lines[0].get_ydata().tolist() == [0, 25, 50, 50, 75, 75, 75]
+    assert lines[1].get_ydata().tolist() == [0, 0, 25, 25, 50, 50, 100]
+
+
+def test_steering_names_classes():
+    named = STEERING.assign(**{"class": STEERING["class"].map({4: "cello", 7: "$7"})})
+    ax = figures.plot_steering(named, ax=Figure().subplots())
+    assert [text.get_text() for text in ax.get_legend().get_texts()][:2] == ["cello", r"\$7"]

@@ -1,9 +1,10 @@
-"""Run a network under many conditions at once, each with its own factors on a layer's channels.
+"""Run a network under many conditions at once, each with its own factors on channels of layers.
 
-Where the network allows it, the entrance of the stimulus is computed once for all conditions.
+What comes before the first of the layers is computed once for all conditions, where the network
+allows it; otherwise at least the entrance of the stimulus.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -14,18 +15,23 @@ from torch import nn
 from retina_codec.contributions import frozen, hooked
 from retina_codec.receptive_fields import Entrance, as_input, entrance_of
 
+from ._masks import along
+
 Factors = Float[np.ndarray, "condition sample channel"]
 ROWS_AT_ONCE = 1024
+NUMBERS_AT_ONCE = 2**25  # that a layer puts out under all conditions of a pass
 
 
 def responses_under(
     network: nn.Module,
     batch: np.ndarray,
-    layer: str,
-    factors: Factors,
-    towards: torch.Tensor,
-) -> Float[np.ndarray, "condition sample cell"]:
-    """Let a layer put out ``towards + factor * (output - towards)`` in each channel.
+    factors: Mapping[str, Factors],
+    towards: Mapping[str, torch.Tensor],
+    *,
+    channel_axis: int = 1,
+    reduced: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> Float[np.ndarray, "condition ..."]:
+    """Let layers put out ``towards + factor * (output - towards)`` in each channel.
 
     Parameters
     ----------
@@ -33,19 +39,24 @@ def responses_under(
         Left as it was.
     batch
         Samples.
-    layer
-        With channels along the second axis.
     factors
-        1 leaves a channel as it is, 0 replaces it.
+        For each layer: 1 leaves a channel as it is, 0 replaces it. The axis of samples may have
+        length 1.
     towards
-        Of a replacement such as `grey`.
+        For each layer: of a replacement such as `grey`.
+    channel_axis
+        Of what the layers put out.
+    reduced
+        What is kept of the outputs "condition sample cell" of some of the conditions; all by
+        default.
     """
     found = []
     with frozen(network), torch.no_grad():
-        entrance = _entrance(network, batch)
-        for part in _some(factors):
-            with _under(network, batch, layer, part, towards, entrance) as (output, _):
-                found.append(output.unflatten(0, part.shape[:2]).cpu().numpy())
+        first, numbers = _first(network, batch, list(factors))
+        begin = _begin(network, batch, first)
+        for part in _some(factors, len(batch), numbers):
+            with _under(network, batch, part, towards, begin, channel_axis) as (output, _):
+                found.append(reduced(output.unflatten(0, (-1, len(batch))).cpu().numpy()))
     return np.concatenate(found)
 
 
@@ -60,42 +71,78 @@ def fields_under(
     """Yield the instantaneous fields of some cells under each condition."""
     with frozen(network):
         entrance = _entrance(network, batch)
-        for part in _some(factors):
+        begin = entrance.layer if entrance else None
+        for part in _some({layer: factors}, factors.shape[1], 1):
             with (
                 torch.enable_grad(),
-                _under(network, batch, layer, part, towards, entrance) as (output, begin),
+                _under(network, batch, part, {layer: towards}, begin, 1) as (output, start),
             ):
                 gradients = [
-                    torch.autograd.grad(output[:, cell].sum(), begin, retain_graph=True)[0]
+                    torch.autograd.grad(output[:, cell].sum(), start, retain_graph=True)[0]
                     for cell in cells
                 ]
-            stacked = torch.stack(gradients, dim=1).unflatten(0, part.shape[:2]).cpu().numpy()
-            for one in stacked:
+            stacked = torch.stack(gradients, dim=1).unflatten(0, part[layer].shape[:2])
+            for one in stacked.cpu().numpy():
                 flat = one.reshape(-1, *one.shape[2:])
                 fields = entrance.fields(flat) if entrance else flat
                 yield fields.reshape(*one.shape[:2], *fields.shape[1:])
 
 
-def _some(factors: Factors) -> Iterator[Factors]:
-    at_once = max(1, ROWS_AT_ONCE // factors.shape[1])
-    for first in range(0, len(factors), at_once):
-        yield factors[first : first + at_once]
+def _some(factors: Mapping[str, Factors], n_samples: int, numbers: int) -> Iterator[dict]:
+    rows = min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // max(1, numbers))
+    at_once = max(1, rows // n_samples)
+    for first in range(0, len(next(iter(factors.values()))), at_once):
+        yield {layer: one[first : first + at_once] for layer, one in factors.items()}
+
+
+def _first(network: nn.Module, batch: np.ndarray, layers: Sequence[str]) -> tuple[str, int]:
+    """Return the layer that runs first, and how many numbers the largest puts out for a sample."""
+    numbers: dict[str, int] = {}
+
+    def seen(name, output):
+        numbers[name] = output.numel()
+        return output
+
+    with hooked(network, layers, seen):
+        network(as_input(network, batch[:1]))
+    missing = [layer for layer in layers if layer not in numbers]
+    if missing:
+        msg = f"Layer {missing[0]!r} does not run when the network does. Name another layer."
+        raise ValueError(msg)
+    return next(iter(numbers)), max(numbers.values())
+
+
+def _begin(network: nn.Module, batch: np.ndarray, first: str) -> str | None:
+    """Return the latest layer up to which all conditions can share a pass, or None."""
+    if _goes_on(network, batch, first):
+        return first
+    entrance = _entrance(network, batch)
+    return entrance.layer if entrance else None
 
 
 def _entrance(network: nn.Module, batch: np.ndarray) -> Entrance | None:
     """Return the entrance, if the network can go on from there with more rows than came in."""
-    window = as_input(network, batch[:1])
-    entrance = entrance_of(network, window)
-    if entrance is None:
-        return None
-    try:
-        with torch.no_grad(), hooked(network, [entrance.layer], lambda _, out: _rows(out, 2)):
-            twice = network(window)
-    except (RuntimeError, TypeError, ValueError, IndexError):
-        return None
-    once = network(window)
-    same = twice.shape == (2, *once.shape[1:]) and torch.allclose(twice, once, rtol=1e-4)
-    return entrance if same else None
+    entrance = entrance_of(network, as_input(network, batch[:1]))
+    return entrance if entrance and _goes_on(network, batch, entrance.layer) else None
+
+
+def _goes_on(network: nn.Module, batch: np.ndarray, layer: str) -> bool:
+    """Whether the network does the same with each row, if there are more rows from a layer on.
+
+    It does not where something goes round the layer, which keeps its number of rows.
+    """
+    window = as_input(network, np.asarray(batch)[np.arange(2) % len(batch)])
+    with torch.no_grad():
+        once = network(window)
+        try:
+            with hooked(network, [layer], lambda _, output: _rows(output, 3)):
+                more = network(window)
+        except (RuntimeError, TypeError, ValueError, IndexError):
+            return False
+    expected, size = _rows(once, 3), float(once.abs().max())
+    return more.shape == expected.shape and torch.allclose(
+        more, expected, rtol=1e-4, atol=1e-5 * size
+    )
 
 
 def _rows(tensor: torch.Tensor, n: int) -> torch.Tensor:
@@ -103,35 +150,37 @@ def _rows(tensor: torch.Tensor, n: int) -> torch.Tensor:
 
 
 @contextmanager
-def _under(network, batch, layer, factors, towards, entrance: Entrance | None):
+def _under(network, batch, factors, towards, begin: str | None, channel_axis):
     """Output "condition * sample cell", and the tensor that gradients are taken to."""
-    window, n_conditions = as_input(network, batch), len(factors)
-    begin: list[torch.Tensor] = []
+    window, n_conditions = as_input(network, batch), len(next(iter(factors.values())))
+    start: list[torch.Tensor] = []
 
     def begun(tensor):
-        begin.append(_rows(tensor.detach(), n_conditions).requires_grad_())
-        return begin[0]
+        start.append(_rows(tensor.detach(), n_conditions).requires_grad_())
+        return start[0]
 
     def instead(name, output):
-        if entrance is not None and name == entrance.layer:
+        if name == begin:
             output = begun(output)
-        return _scaled(output, factors, towards) if name == layer else output
+        if name not in factors:
+            return output
+        return _scaled(output, factors[name], towards[name], len(batch), channel_axis)
 
-    names = dict.fromkeys([*([entrance.layer] if entrance else []), layer])
+    names = dict.fromkeys([*([begin] if begin else []), *factors])
     with hooked(network, list(names), instead):
-        output = network(window if entrance else begun(window))
-        yield output, begin[0]
+        output = network(window if begin else begun(window))
+        yield output, start[0]
 
 
-def _scaled(output, factors, towards):
-    n_conditions, n_samples, n_channels = factors.shape
-    if output.shape[1] != n_channels:
+def _scaled(output, factors, towards, n_samples, channel_axis):
+    n_conditions, _, n_channels = factors.shape
+    if output.shape[channel_axis] != n_channels:
         msg = (
-            f"The layer puts out {output.shape[1]} channels, but the factors are for {n_channels}. "
-            "Give the modes of this layer."
+            f"The layer puts out {output.shape[channel_axis]} channels, but the factors are for "
+            f"{n_channels}. Give the modes of this layer."
         )
         raise ValueError(msg)
-    by = torch.as_tensor(factors).to(output).flatten(0, 1)
-    by = by.view(*by.shape, *[1] * (output.ndim - 2))
+    by = torch.as_tensor(np.ascontiguousarray(factors)).to(output)
+    by = along(by.expand(-1, n_samples, -1).reshape(-1, n_channels), output, channel_axis)
     there = _rows(towards.to(output), n_conditions if len(towards) == n_samples else 1)
     return there + by * (output - there)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import nn
 from tqdm import tqdm
 
@@ -205,12 +205,12 @@ class _Setting(NamedTuple):
     def orders(self, n_channels: int) -> list[np.ndarray]:
         """Return the channels as they are, and in random orders in which all have moved."""
         own = np.arange(n_channels)
-        shifts = self.rng.integers(1, max(2, n_channels), size=self.n_controls)
-        return [own, *(_deranged(own, shift, self.rng) for shift in shifts)]
+        return [own, *(deranged(own, self.rng) for _ in range(self.n_controls))]
 
 
-def _deranged(own, shift, rng):
+def deranged(own: Int[np.ndarray, " item"], rng) -> Int[np.ndarray, " item"]:
     """Random order in which nothing keeps its place: a shift in a random order."""
+    shift = rng.integers(1, max(2, len(own)))
     order = rng.permutation(own)
     found = np.empty_like(own)
     found[order] = np.roll(order, int(shift))
@@ -301,7 +301,12 @@ def _under(setting, batch, instead, factors):
         part = slice(first, first + 64)
         there = instead[part] if len(instead) == len(batch) else instead
         found.append(
-            responses_under(setting.network, batch[part], setting.layer, factors[:, part], there)
+            responses_under(
+                setting.network,
+                batch[part],
+                {setting.layer: factors[:, part]},
+                {setting.layer: there},
+            )
         )
     return np.concatenate(found, axis=1)
 

@@ -2,6 +2,7 @@
 
 from ._cell_types import plot_cell_types
 from ._contributions import plot_contributions, plot_gap
+from ._control import plot_class_control, plot_control_scores, plot_flips, plot_steering
 from ._dynamics import (
     plot_doses,
     plot_explained,
@@ -22,6 +23,10 @@ from ._spikes import plot_interneuron_matches, plot_spike_gains
 from ._style import style
 
 __all__ = [
+    "plot_class_control",
+    "plot_control_scores",
+    "plot_flips",
+    "plot_steering",
     "plot_doses",
     "plot_explained",
     "plot_field_shares",
