@@ -35,7 +35,7 @@ def class_agreement(
         Pearson's r over channels of the atoms of the same class in both fits, mean over classes.
     chance
         The same of atoms of different classes, mean over all pairs: what channels that are large
-        for every class give.
+        for every class give. Both are NaN if a fit has no modes.
 
     Notes
     -----
@@ -54,6 +54,8 @@ def class_agreement(
     >>> round(agreement, 6), chance < 0.9
     (1.0, True)
     """
+    if not (len(a.dictionary) and len(b.dictionary)):
+        return np.nan, np.nan
     sizes = _channel_sizes(a)
     first, second = (_class_atoms(modes, labels, least_r) / sizes for modes in (a, b))
     r = pearson(first.T, second.T)

@@ -67,12 +67,12 @@ def head_sparsity(
     if isinstance(contributions, Contributions):
         contributions = {contributions.layer: contributions}
     rng = np.random.default_rng(seed)
-    gaussian = _median_sparsity(rng.normal(size=(N_GAUSSIAN, n_heads)))
     rows = [
-        {"layer": layer, **_row(record, n_heads, n_draws, rng), "gaussian": gaussian}
+        {"layer": layer, **_row(record, n_heads, n_draws, rng)}
         for layer, record in contributions.items()
     ]
-    return pd.DataFrame(rows)
+    gaussian = _median_sparsity(rng.normal(size=(N_GAUSSIAN, n_heads)))
+    return pd.DataFrame(rows).assign(gaussian=gaussian)
 
 
 def _row(record: Contributions, n_heads: int, n_draws: int, rng: np.random.Generator) -> dict:
