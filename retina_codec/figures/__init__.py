@@ -1,6 +1,12 @@
 """Pictures of records: one function each, which draws what is there and computes no science."""
 
 from ._cell_types import plot_cell_types
+from ._classes import (
+    plot_class_coverage,
+    plot_class_dimensionality,
+    plot_class_modes,
+    plot_heads,
+)
 from ._contributions import plot_contributions, plot_gap
 from ._control import plot_class_control, plot_control_scores, plot_flips, plot_steering
 from ._dynamics import (
@@ -21,6 +27,7 @@ from ._predictions import plot_prediction, plot_scores
 from ._recording import plot_rates, plot_stimulus
 from ._spikes import plot_interneuron_matches, plot_spike_gains
 from ._style import style
+from ._sweep import plot_sweep
 
 __all__ = [
     "plot_class_control",
@@ -33,6 +40,9 @@ __all__ = [
     "plot_mode_fields",
     "plot_moments",
     "plot_cell_types",
+    "plot_class_coverage",
+    "plot_class_dimensionality",
+    "plot_class_modes",
     "plot_combinations",
     "plot_contributions",
     "plot_curve",
@@ -41,6 +51,7 @@ __all__ = [
     "plot_effects",
     "plot_fields",
     "plot_gap",
+    "plot_heads",
     "plot_interneuron_matches",
     "plot_layer_statistics",
     "plot_loadings",
@@ -55,5 +66,6 @@ __all__ = [
     "plot_spike_gains",
     "plot_stability",
     "plot_stimulus",
+    "plot_sweep",
     "style",
 ]

@@ -121,9 +121,7 @@ def compare(
     pair = (contributions, others)
     quantities = [
         *_of_values("", [net_of_channels(one).values for one in pair], blocks),
-        *_of_values(
-            " of promoting parts", [promoting(one).values for one in pair], blocks
-        ),
+        *_of_values(" of promoting parts", [promoting(one).values for one in pair], blocks),
         _mean("correlation of a cell with its best mode, beyond chance", by_cell, 0, cells),
         _mean("causal selectivity", by_cell, 1, cells),
     ]

@@ -242,7 +242,9 @@ class ImageRun:
         outputs = predict(self.known.network, self.images[index], batch_size=BATCH)
         means = np.stack([outputs[self.labels[index] == c].mean(axis=0) for c in self.classes])
         groups = agglomerative(means, max(2, len(self.classes) // 3), self.config.seed)
-        sets = [[c for c, g in zip(self.classes, groups, strict=True) if g == n] for n in set(groups)]
+        sets = [
+            [c for c, g in zip(self.classes, groups, strict=True) if g == n] for n in set(groups)
+        ]
         return {" + ".join(self.names[c] for c in one): one for one in sets if len(one) > 1}
 
     def _stored(self, name: str, make) -> dict[str, dict[str, Contributions]]:

@@ -188,9 +188,7 @@ def steering_part(run: ImageRun) -> Tables:
     modes = run.modes[CONTRIBUTIONS][layer]
 
     def steered():
-        r = class_correlations(
-            np.asarray(modes.loadings)[run.selection], run.labels[run.selection]
-        )
+        r = class_correlations(np.asarray(modes.loadings)[run.selection], run.labels[run.selection])
         found = []
         for class_ in run.classes[:FEW]:
             found.append(_steering(run, modes, int(np.argmax(r[:, class_])), class_))

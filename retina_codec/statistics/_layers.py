@@ -228,13 +228,24 @@ def layer_statistics(
     return pd.DataFrame(rows)
 
 
-def _statistics_of(record: Contributions, n_controls: int, rng: np.random.Generator) -> list[dict]:
+def check_pooled(record: Contributions) -> None:
+    """Raise an error if there is more than one number for each sample and feature.
+
+    Raises
+    ------
+    ValueError
+        If so.
+    """
     if len(record.values.shape) != 2:
         msg = (
             f"Contributions of layer {record.layer!r} must be pooled to axes (sample, feature), "
             f"got ({', '.join(record.axes_of('values'))}). Pool them when they are computed."
         )
         raise ValueError(msg)
+
+
+def _statistics_of(record: Contributions, n_controls: int, rng: np.random.Generator) -> list[dict]:
+    check_pooled(record)
     values = _some_samples(record, rng)
     used = values[:, values.any(axis=0)]
     cases: list[tuple[str, Callable, Callable, np.ndarray]] = [
