@@ -141,7 +141,7 @@ def maps_part(run: ImageRun) -> Tables:
 
 
 def kept_gallery(run: ImageRun, common: Mapping) -> Maps:
-    """Maps of the modes of the class with most images, where they are most active."""
+    """Map the modes of the class with most images, where they are most active."""
 
     def made():
         items = receptive_fields.gallery_items(
@@ -162,7 +162,7 @@ def kept_gallery(run: ImageRun, common: Mapping) -> Maps:
 
 
 def saliency_maps(run: ImageRun, images, index, common: Mapping) -> dict[str, np.ndarray]:
-    """Maps of the same images by all modes together and by rivals, by name."""
+    """Map the same images by all modes together and by rivals, by name."""
     every = range(len(common["modes"].dictionary))
     rivals: dict[str, Callable] = {
         ALL_MODES: receptive_fields.mode_map(
