@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from retina_codec.contributions import Target, frozen
 from retina_codec.datatypes import Maps
-from retina_codec.receptive_fields import as_input, regions
+from retina_codec.receptive_fields import as_input
 
 from ._insertion import INTERVAL, Hidden, grey_image, values_of
 
@@ -63,7 +63,7 @@ def region_effects(
         If the area is not between 0 and 1.
     """
     rng, rows = np.random.default_rng(seed), []
-    inside = regions(maps.positive, area=area)
+    inside = maps.regions(area)
     with frozen(network), torch.no_grad():
         for region, (_, about) in tqdm(
             zip(inside, maps.items.iterrows(), strict=True),

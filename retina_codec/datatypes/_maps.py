@@ -5,9 +5,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ._record import Record
+
+AREA = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,3 +63,27 @@ class Maps(Record):
     def negative(self) -> Float[np.ndarray, "item y x"]:
         """Sum over the colours that lower the target; not above 0."""
         return np.minimum(np.asarray(self.values), 0).sum(axis=1)
+
+    def regions(self, area: float = AREA) -> Bool[np.ndarray, "item y x"]:
+        """Pixels of each map where the positive part is largest.
+
+        Parameters
+        ----------
+        area
+            Share of the pixels; fewer where fewer raise the target.
+
+        Raises
+        ------
+        ValueError
+            If the area is not above 0 and up to 1.
+        """
+        if not 0 < area <= 1:
+            msg = f"'area' is a share of the pixels, above 0 and up to 1, got {area}."
+            raise ValueError(msg)
+        positive = self.positive
+        flat = positive.reshape(len(positive), -1)
+        n_pixels = max(1, round(area * flat.shape[1]))
+        found = np.zeros(flat.shape, dtype=bool)
+        largest = np.argsort(-flat, axis=1, kind="stable")[:, :n_pixels]
+        np.put_along_axis(found, largest, True, axis=1)
+        return found.reshape(positive.shape) & (positive > 0)

@@ -13,6 +13,7 @@ from ._effects import plot_effect_summary, plot_effects
 from ._fields import plot_combinations, plot_fields
 from ._fits import plot_curve, plot_stability
 from ._layers import plot_layer_statistics
+from ._maps import plot_gallery, plot_insertion, plot_maps
 from ._modes import plot_dictionary, plot_loadings, plot_mode_cells
 from ._pathways import plot_pathways
 from ._phenomena import plot_minimal_circuit, plot_phenomenon, plot_signatures
@@ -35,10 +36,13 @@ __all__ = [
     "plot_effect_summary",
     "plot_effects",
     "plot_fields",
+    "plot_gallery",
     "plot_gap",
+    "plot_insertion",
     "plot_interneuron_matches",
     "plot_layer_statistics",
     "plot_loadings",
+    "plot_maps",
     "plot_minimal_circuit",
     "plot_mode_cells",
     "plot_pathways",

@@ -9,7 +9,7 @@ from .entrance import Entrance, LazyFields, entrance_of
 from .gallery import gallery_items
 from .instantaneous import as_input, instantaneous_fields, mean_fields, midpoints
 from .maps import channel_map, gallery_maps, mode_maps
-from .overlap import map_overlap, overlap_summary, regions
+from .overlap import map_overlap, overlap_summary
 from .parts import mean_parts, share_of_field, two_moments
 from .saliency import (
     centre_map,
@@ -55,7 +55,6 @@ __all__ = [
     "overlap_summary",
     "peak_position",
     "random_map",
-    "regions",
     "separate_space_time",
     "share_of_field",
     "shares_of_modes",

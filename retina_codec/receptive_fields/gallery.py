@@ -30,7 +30,7 @@ def gallery_items(
     class_
         Whose modes.
     n_modes
-        How many modes: those whose loading correlates best with being of the class.
+        How many modes: those whose loading correlates best, and above 0, with being of the class.
     n_images
         How many images of the class for each mode.
     n_others
@@ -65,7 +65,7 @@ def gallery_items(
         )
         raise ValueError(msg)
     r = _correlation_with(loadings, of_class)
-    best = [int(m) for m in np.argsort(-r, kind="stable") if np.isfinite(r[m])][:n_modes]
+    best = [int(m) for m in np.argsort(-r, kind="stable") if r[m] > 0][:n_modes]
     rows = []
     for mode in best:
         order = np.argsort(-loadings[:, mode], kind="stable")

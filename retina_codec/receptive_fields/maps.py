@@ -107,7 +107,7 @@ def mode_maps(
     >>> from retina_codec.contributions import integrated_gradients, top_class
     >>> from retina_codec.decomposition import NonNegativeFactors, decompose
     >>> network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
-    >>> images = np.random.default_rng(0).normal(size=(8, 3, 8, 8)).astype(np.float32)
+    >>> images = np.random.default_rng(0).normal(size=(20, 3, 8, 8)).astype(np.float32)
     >>> found = integrated_gradients(
     ...     network, images, layers=["1"], target=top_class(), progress=False
     ... )["1"]
@@ -328,8 +328,8 @@ def _like_units(weights, units, how: How) -> list[torch.Tensor]:
     n_channels = units.shape[how.channel_axis]
     if weights.shape[1] != n_channels:
         msg = (
-            f"Layer {how.layer!r} has {n_channels} channels along axis {how.channel_axis}, the "
-            f"modes {weights.shape[1]}. Give modes of that layer, and the channel_axis of its output."
+            f"Layer {how.layer!r} has {n_channels} channels along axis {how.channel_axis}, "
+            f"the modes {weights.shape[1]}. Give modes of this layer, and its channel_axis."
         )
         raise ValueError(msg)
     shape = [1] * units.ndim

@@ -4,45 +4,13 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from retina_codec.datatypes import Maps
 
 AREA = 0.1
 INTERVAL = 2.5, 97.5
 KINDS = ("two modes, one image", "one mode, two images", "two modes, two images")
-
-
-def regions(
-    maps: Float[np.ndarray, "item y x"], *, area: float = AREA
-) -> Bool[np.ndarray, "item y x"]:
-    """Pixels of each map with the largest values.
-
-    Parameters
-    ----------
-    maps
-        Such as `Maps.positive`; smooth them when they are made.
-    area
-        Share of the pixels.
-
-    Raises
-    ------
-    ValueError
-        If the area is not between 0 and 1.
-
-    Examples
-    --------
-    >>> regions(np.array([[[1.0, 3.0], [0.0, 2.0]]]), area=0.5).astype(int).tolist()
-    [[[0, 1], [0, 1]]]
-    """
-    if not 0 < area <= 1:
-        msg = f"'area' is a share of the pixels, above 0 and up to 1, got {area}."
-        raise ValueError(msg)
-    flat = np.asarray(maps).reshape(len(maps), -1)
-    n_pixels = max(1, round(area * flat.shape[1]))
-    found = np.zeros(flat.shape, dtype=bool)
-    np.put_along_axis(found, np.argsort(-flat, axis=1, kind="stable")[:, :n_pixels], True, axis=1)
-    return found.reshape(maps.shape)
 
 
 def map_overlap(maps: Maps, *, area: float = AREA) -> pd.DataFrame:
@@ -77,7 +45,7 @@ def map_overlap(maps: Maps, *, area: float = AREA) -> pd.DataFrame:
         msg = f"Expected maps of at least two modes or images, got {len(kept)}."
         raise ValueError(msg)
     parts = maps.positive[kept]
-    r, iou = _correlations(parts), _ious(regions(parts, area=area) & (parts > 0))
+    r, iou = _correlations(parts), _ious(maps.regions(area)[kept])
     about = table.iloc[kept][["sample", "mode"]].to_numpy()
     rows = [
         {
