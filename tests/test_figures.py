@@ -16,6 +16,7 @@ from retina_codec.datatypes import (
     Effects,
     Event,
     Fields,
+    Maps,
     Modes,
     Predictions,
     Recording,
@@ -460,6 +461,44 @@ SWEEP = pd.DataFrame(
         "class_agreement_chance": [np.nan, 0.1, 0.1, -0.1],
     }
 )
+PICTURES = np.random.default_rng(0).random((6, 12, 12, 3))
+MAPS = Maps(
+    values=np.random.default_rng(1).normal(size=(5, 3, 12, 12)),
+    items=pd.DataFrame(
+        {
+            "sample": [4, 1, 4, 0, 2],
+            "mode": [7, 7, 3, 3, 3],
+            "rank": [0, 1, 0, 1, 2],
+            "label": [f"mode {m}" for m in (7, 7, 3, 3, 3)],
+            "name": ["cat", "cat", "cat", "cat", "ox"],
+            "of_class": [1, 1, 1, 1, 0],
+            "r": [0.8, 0.8, 0.5, 0.5, 0.5],
+        }
+    ),
+    layer="blocks.4",
+    target="top class",
+)
+INSERTION = pd.DataFrame(
+    [
+        {"kind": kind, "method": method, "sample": sample, "dose": dose, "value": dose**power}
+        for kind in ("inserted", "deleted")
+        for method, power in (("modes", 0.5), ("Grad-CAM", 0.6), ("random order", 1.0))
+        for sample in (0, 1)
+        for dose in (0.0, 0.5, 1.0)
+    ]
+)
+ADVANTAGES = pd.DataFrame(
+    [
+        {"kind": kind, "method": method, "rival": rival, "advantage": 0.2, "low": 0.1, "high": 0.4}
+        for kind in ("inserted", "deleted")
+        for method, rival in (
+            ("modes", "Grad-CAM"),
+            ("modes", "random order"),
+            ("Grad-CAM", "modes"),
+            ("Grad-CAM", "random order"),
+        )
+    ]
+)
 DRAWN = {
     "plot_moments": lambda **where: figures.plot_moments(MOMENTS, **where),
     "plot_mode_fields": lambda **where: figures.plot_mode_fields(MODE_FIELDS, **where),
@@ -512,6 +551,11 @@ DRAWN = {
     ),
     "plot_heads": lambda **where: figures.plot_heads(HEADS, **where),
     "plot_sweep": lambda **where: figures.plot_sweep(SWEEP, **where),
+    "plot_maps": lambda **where: figures.plot_maps(MAPS, PICTURES, **where),
+    "plot_gallery": lambda **where: figures.plot_gallery(MAPS, PICTURES, **where),
+    "plot_insertion": lambda **where: figures.plot_insertion(
+        INSERTION, ADVANTAGES, method="modes", **where
+    ),
 }
 GRIDS = {
     "plot_moments",
@@ -530,6 +574,9 @@ GRIDS = {
     "plot_class_coverage",
     "plot_class_dimensionality",
     "plot_sweep",
+    "plot_maps",
+    "plot_gallery",
+    "plot_insertion",
 }
 UNITS = {
     "plot_moments": ["parts of the field (300 × 300 µm) and their shares", "0.50 s\n20 Hz"],
@@ -571,6 +618,9 @@ UNITS = {
     "plot_class_dimensionality": ["layer", "% of the largest\nnumber possible"],
     "plot_heads": ["layer", "Hoyer sparsity over heads,\nmedian over samples"],
     "plot_sweep": ["setting", "R², held out", "active in\na sample", "agreement of\nclasses (r)"],
+    "plot_maps": ["image 4\nmode 7"],
+    "plot_gallery": ["mode 7\nr = 0.80"],
+    "plot_insertion": ["pixels (%)", "target, mean over images"],
 }
 
 
@@ -1062,3 +1112,35 @@ def test_sweep_draws_what_is_there():
     about_classes = [name for name in SWEEP if "class" in name]
     bare = SWEEP.drop(columns=about_classes)
     assert len(figures.plot_sweep(bare, figure=Figure())) == len(axes) - 3
+
+
+def test_maps_show_both_signs_of_an_image_on_one_scale():
+    grid = figures.plot_maps(MAPS, PICTURES, items=[0, 2, 3], saturated=0.1, figure=Figure())
+    np.testing.assert_array_equal(image(grid[1, 0]), PICTURES[4])
+    np.testing.assert_allclose(image(grid[1, 1]), MAPS.positive[2])
+    np.testing.assert_allclose(image(grid[1, 2]), -MAPS.negative[2])
+    limits = [ax.images[0].get_clim() for ax in grid[:, 1:].flat]
+    assert len(set(limits[:4])) == 1 and len(set(limits)) == 2
+    shown = np.concatenate([MAPS.positive[[0, 2]], -MAPS.negative[[0, 2]]])
+    assert np.mean(shown > limits[0][1]) == pytest.approx(0.1, abs=0.01)
+
+
+def test_gallery_is_lit_where_the_mode_looks():
+    grid = figures.plot_gallery(MAPS, PICTURES, area=0.25, figure=Figure())
+    assert grid.shape == (2, 3) and not grid[0, 2].images
+    inside = MAPS.regions(0.25)[1]
+    np.testing.assert_array_equal(image(grid[0, 1])[inside], PICTURES[1][inside])
+    outside = image(grid[0, 1])[~inside]
+    assert np.ptp(outside, axis=1).max() < 1e-12 and outside.std() < PICTURES[1].std()
+    assert grid[1, 2].title.get_color() != grid[1, 1].title.get_color()
+
+
+def test_insertion_draws_means_and_advantages():
+    grid = figures.plot_insertion(INSERTION, ADVANTAGES, method="modes", figure=Figure())
+    lines = {line.get_label(): line.get_ydata() for line in grid[0, 0].get_lines()}
+    np.testing.assert_allclose(lines["modes"], [0, 0.5**0.5, 1])
+    assert "random order" in lines
+    names = [text.get_text() for text in grid[1, 0].get_yticklabels()]
+    assert names == ["over Grad-CAM", "over random order"]
+    with pytest.raises(ValueError, match="No method 'mode'. Methods: modes, Grad-CAM"):
+        figures.plot_insertion(INSERTION, ADVANTAGES, method="mode", figure=Figure())

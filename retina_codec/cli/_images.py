@@ -76,7 +76,9 @@ def run(
         int, typer.Option(help="Images in which a mode must fire to be tested.")
     ] = 10,
     n_draws: Annotated[int, typer.Option(help="Draws of labels in another order.")] = 1000,
-    n_classes: Annotated[int, typer.Option(help="Classes to control, those with most images.")] = 10,
+    n_classes: Annotated[
+        int, typer.Option(help="Classes to control, those with most images.")
+    ] = 10,
     dose: Annotated[
         list[float] | None,
         typer.Option(help="Share of the channels to remove [0.02 0.05 0.1 0.25 0.5]; repeat."),

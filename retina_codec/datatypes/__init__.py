@@ -1,6 +1,7 @@
 """Records: what the steps of the analysis hand to each other. Frozen and self-checking."""
 
 from ._event import Event
+from ._maps import Maps
 from ._record import Record
 from ._records import (
     REPRODUCES,
@@ -30,6 +31,7 @@ RECORDS = {
         Fields,
         Effects,
         Event,
+        Maps,
     )
 }
 
@@ -41,6 +43,7 @@ __all__ = [
     "Effects",
     "Event",
     "Fields",
+    "Maps",
     "Modes",
     "Predictions",
     "Record",
