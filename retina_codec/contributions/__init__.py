@@ -45,6 +45,7 @@ from .targets import (
     contrast,
     contrast_top2,
     entropy,
+    name_of,
     named,
     of_probabilities,
     one_cell,
@@ -55,6 +56,8 @@ from .targets import (
 )
 
 __all__ = [
+    "name_of",
+    "is_finished",
     "ALL",
     "CLS",
     "PATCHES",

@@ -35,6 +35,7 @@ def from_timm(name: str) -> ImageNetwork:
         layers=layers,
         channel_axis=1 if attention is None else -1,
         n_heads=getattr(attention, "num_heads", None),
+        head_layers=() if attention is None else tuple(f"{one}.attn.proj:input" for one in layers),
         name=name,
         synonyms=synonyms,
     )

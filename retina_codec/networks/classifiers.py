@@ -264,6 +264,7 @@ class VisionTransformer(nn.Module):
         self.image_shape, self.class_names = tuple(image_shape), tuple(class_names)
         self.mean, self.std, self.n_heads = mean, std, n_heads
         self.default_layers = tuple(f"blocks.{i}" for i in range(depth))
+        self.head_layers = tuple(f"blocks.{i}.attention.heads" for i in range(depth))
         self.settings: dict[str, Any] = {
             "image_shape": list(image_shape),
             "class_names": list(class_names),

@@ -40,6 +40,8 @@ class ImageNetwork:
         feature".
     n_heads
         Attention heads in each layer of a transformer.
+    head_layers
+        Layers that put out what the heads say, side by side, before it is projected.
     name
         What to call it in tables and figures.
     synonyms
@@ -52,6 +54,7 @@ class ImageNetwork:
     layers: tuple[str, ...] = ()
     channel_axis: int = 1
     n_heads: int | None = None
+    head_layers: tuple[str, ...] = ()
     name: str = "network"
     synonyms: tuple[tuple[str, ...], ...] | None = None
 
@@ -152,8 +155,8 @@ def image_network(network: nn.Module, *, name: str = "network") -> ImageNetwork:
     ----------
     network
         With `class_names`, `default_layers`, `image_shape` (channel, y, x), `mean` and `std` of
-        each channel for pixels from 0 to 1, and where they differ from 1 and None, `channel_axis`
-        and `n_heads`. It is put into evaluation mode.
+        each channel for pixels from 0 to 1, and where they differ from 1, None and (),
+        `channel_axis`, `n_heads` and `head_layers`. It is put into evaluation mode.
     name
         What to call it.
 
@@ -181,6 +184,7 @@ def image_network(network: nn.Module, *, name: str = "network") -> ImageNetwork:
         layers=tuple(network.default_layers),
         channel_axis=getattr(network, "channel_axis", 1),
         n_heads=getattr(network, "n_heads", None),
+        head_layers=tuple(getattr(network, "head_layers", ())),
         name=name,
     )
 

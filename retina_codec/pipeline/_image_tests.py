@@ -13,7 +13,6 @@ from retina_codec.statistics import class_correlations
 
 from ._image_run import ACTIVATIONS, CONTRIBUTIONS, ImageRun
 from ._kept import kept
-from ._modes import file_name
 
 Tables = dict[str, pd.DataFrame]
 FIRST = "contribution mode"
