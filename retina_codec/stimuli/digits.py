@@ -6,10 +6,10 @@ from sklearn.datasets import load_digits
 
 from .windows import Normalisation
 
-DIGITS = Normalisation(mean=0.3052, std=0.3759)
+DIGITS = Normalisation(mean=0.3053, std=0.3759)
 """Mean and standard deviation of the pixels of the training split, from 0 (paper) to 1 (ink)."""
 
-SHARES = {"train": 0.5, "selection": 0.25, "test": 0.25}
+SHARES = {"train": 0.6, "selection": 0.2, "test": 0.2}
 SEED = 0
 BRIGHTEST = 16
 
@@ -19,15 +19,15 @@ def digits(
 ) -> tuple[Float[np.ndarray, "sample channel y x"], Int[np.ndarray, " sample"]]:
     """Images of handwritten digits, 8 x 8 pixels, normalised; and which digit each one shows.
 
-    Each class is divided by a fixed seed: half of it for training, a quarter to select channels or
-    modes, a quarter to test them. No image is in two splits; writers are.
+    Each class is divided by a fixed seed: three fifths for training, a fifth to select channels
+    or modes, a fifth to test them. No image is in two splits; writers are.
 
     ========= === === === === === === === === === === =====
     split       0   1   2   3   4   5   6   7   8   9   all
     ========= === === === === === === === === === === =====
-    train      89  91  88  92  90  91  90  90  87  90   898
-    selection  45  45  45  45  46  45  46  44  43  45   449
-    test       44  46  44  46  45  46  45  45  44  45   450
+    train     107 109 106 110 109 109 109 107 104 108  1078
+    selection  35  37  36  36  36  37  36  36  35  36   360
+    test       36  36  35  37  36  36  36  36  35  36   359
     ========= === === === === === === === === === === =====
 
     Parameters
@@ -54,7 +54,7 @@ def digits(
     --------
     >>> images, labels = digits("test")
     >>> images.shape, np.bincount(labels).min()
-    ((450, 1, 8, 8), np.int64(44))
+    ((359, 1, 8, 8), np.int64(35))
     """
     if split not in SHARES:
         msg = f"No split {split!r} of the digits; choose one of {', '.join(SHARES)}."
