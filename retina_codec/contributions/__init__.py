@@ -35,9 +35,7 @@ from .probe import (
     named_module,
     probed,
 )
-from .store import (
-    load_contributions,
-)
+from .store import is_finished, load_contributions
 from .targets import (
     Target,
     class_logit,
