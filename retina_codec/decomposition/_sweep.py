@@ -64,7 +64,8 @@ def sweep(
         Modes that are alive, that died or were removed, and that are active in a sample.
     agreement, agreement_chance
         With the first fit: sum of the cosines of matched modes by the larger number of modes; and
-        of modes whose features were shuffled. The first fit itself has NaN.
+        of modes whose features were shuffled. At most the smaller number of modes by the larger.
+        The first fit itself has NaN.
     agreement_of_seeds
         Mean agreement with the other seeds of the setting; NaN if there is only one.
     class_modes, classes_covered, n_classes

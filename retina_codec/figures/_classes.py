@@ -20,6 +20,9 @@ from ._style import (
 )
 
 PERCENT = 100
+BESIDE = 0.07
+PARTS = ("layer", "kind")
+DASHES = ("-", "--", "-.")
 ABOVE = "outside upper right"
 OPEN = {"marker": "s", "markersize": 4, "markerfacecolor": "white", "linestyle": "none"}
 RANK_TICKS = (1, 2, 5, 10, 20, 50, 100)
@@ -45,7 +48,7 @@ def plot_class_modes(summary: pd.DataFrame, *, figure: FigureBase | None = None)
     axes = figure.subplots(1, 3)
     layers = list(dict.fromkeys(summary["layer"]))
     for number, (kind, rows) in enumerate(_series(summary, ["kind"])):
-        x, rows = _at_layers(rows, layers)
+        x, rows = _at_layers(rows, layers, number)
         look = _look(number)
         axes[0].errorbar(x, rows["r"], yerr=_reach(rows, "r"), label=kind, capsize=2, **look)
         axes[0].plot(x, rows["chance"], ":", color=look["color"], linewidth=1.2)
@@ -81,12 +84,11 @@ def plot_class_coverage(table: pd.DataFrame, *, figure: FigureBase | None = None
     """
     figure = figure_or_new(figure, (6.0, 2.9))
     axes = figure.subplots(1, 2, sharey=True)
-    names = [name for name in ("layer", "kind") if name in table]
     with_chance = "class_chance" in table
     for ax, what in zip(axes, ("class", "mode"), strict=True):
-        for number, (name, rows) in enumerate(_series(table, names)):
-            look = {**_look(number), "markersize": 3}
-            ax.plot(rows["rank"], rows[f"{what}_averaged"], label=name, **look)
+        for number, (name, rows) in enumerate(_series(table, PARTS)):
+            look = _look_of_kind(number, rows, table) | {"markersize": 3}
+            ax.plot(rows["rank"], rows[f"{what}_averaged"], label=name or "modes", **look)
             if with_chance:
                 ax.plot(rows["rank"], rows[f"{what}_chance"], ":", color=look["color"])
         _rank_axis(ax, int(table["rank"][table[f"{what}_averaged"].notna()].max()))
@@ -120,7 +122,7 @@ def plot_class_dimensionality(
     axes = figure.subplots(1, 2)
     layers = list(dict.fromkeys(table["layer"]))
     for number, (kind, rows) in enumerate(_series(table, ["kind"])):
-        x, rows = _at_layers(rows, layers)
+        x, rows = _at_layers(rows, layers, number)
         shares = rows[[name for name in rows if name.startswith("normalised")]]
         shares = shares.rename(columns=lambda name: name.removeprefix("normalised_"))
         shares = shares.rename(columns={"normalised": "components"})
@@ -152,7 +154,7 @@ def plot_heads(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         table["gaussian"].iloc[0], color=CONTROL, linestyle="--", linewidth=0.8, label="Gaussian"
     )
     for number, (kind, rows) in enumerate(_series(table, ["kind"])):
-        x, rows = _at_layers(rows, layers)
+        x, rows = _at_layers(rows, layers, number)
         _beside_chance(ax, x, rows, "sparsity", number, kind or "heads")
     _name_layers(ax, layers)
     ax.set_ylim(bottom=0)
@@ -190,8 +192,19 @@ def _look(number: int) -> dict:
     }
 
 
-def _at_layers(rows: pd.DataFrame, layers: Sequence[str]) -> tuple[np.ndarray, pd.DataFrame]:
-    return np.arange(len(layers)), rows.set_index("layer").reindex(layers)
+def _look_of_kind(number: int, rows: pd.DataFrame, table: pd.DataFrame) -> dict:
+    """Return a colour for each layer and a dash for each kind, where curves have both."""
+    if not {"layer", "kind"} <= set(table):
+        return _look(number)
+    layer, kind = (list(table[name].unique()).index(rows[name].iloc[0]) for name in PARTS)
+    return _look(layer) | {"linestyle": DASHES[kind % len(DASHES)]}
+
+
+def _at_layers(
+    rows: pd.DataFrame, layers: Sequence[str], number: int
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return where to draw a curve, a little beside the one before, and its row for each layer."""
+    return np.arange(len(layers)) + BESIDE * number, rows.set_index("layer").reindex(layers)
 
 
 def _reach(rows: pd.DataFrame, middle: str) -> np.ndarray:
@@ -222,5 +235,5 @@ def _legend_of(ax: Axes, chance: str, **look) -> dict:
     named = [pair for pair in zip(handles, labels, strict=True) if pair[1]]
     if chance:
         named.append((Line2D([], [], color=INK, linewidth=1.2, **look), chance))
-    handles, labels = zip(*named, strict=True)
+    handles, labels = ([pair[i] for pair in named] for i in (0, 1))
     return {"handles": handles, "labels": labels, "ncols": 3 if len(named) != 4 else 2}
