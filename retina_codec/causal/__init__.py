@@ -16,7 +16,7 @@ from ._rankings import (
     in_sets,
 )
 from ._replacements import grey, mean, resampled, zero
-from ._steering import holds_of_modes, steered, steering_curve
+from ._steering import relative_to_largest, shares_among_modes, steered, steering_curve
 
 __all__ = [
     "Ranking",
@@ -34,13 +34,14 @@ __all__ = [
     "effects",
     "flipping_modes",
     "grey",
-    "holds_of_modes",
     "in_sets",
     "mean",
     "minimal_circuit",
     "preserved",
+    "relative_to_largest",
     "resampled",
     "selectivity",
+    "shares_among_modes",
     "steered",
     "steering_curve",
     "superclass_control",
