@@ -12,10 +12,16 @@ from retina_codec.contributions import (
     activation_times_gradient,
     by_sign,
     class_logit,
+    class_probability,
+    contrast,
+    contrast_top2,
+    entropy,
     integrated_gradients,
+    of_probabilities,
     one_cell,
     over_space,
     population_sum,
+    superclass,
     surprisal,
     top_class,
     unpooled,
@@ -79,11 +85,22 @@ def training_output(network):
     return network(draws).detach().numpy()
 
 
+def of_scaled(target):
+    """The same target of outputs that are small, as logits are: rates of many Hz saturate it."""
+    return lambda output, at_sample: target(output / 10, at_sample / 10)
+
+
 TARGETS = {
     "one_cell": lambda network: one_cell(1),
     "class_logit": lambda network: class_logit(2),
     "population_sum": lambda network: population_sum(),
     "top_class": lambda network: top_class(),
+    "class_probability": lambda network: of_scaled(class_probability(0)),
+    "contrast": lambda network: contrast(2, 0),
+    "contrast_top2": lambda network: contrast_top2(),
+    "superclass": lambda network: superclass([0, 2]),
+    "entropy": lambda network: of_scaled(entropy()),
+    "of_probabilities": lambda network: of_scaled(of_probabilities(superclass([0, 1]))),
     "surprisal": lambda network: surprisal(training_output(network)),
     "users_own": lambda network: lambda output, at_sample: output[:, 0] * output[:, 1],
 }

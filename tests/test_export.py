@@ -18,6 +18,7 @@ from retina_codec.datatypes import (
     Effects,
     Event,
     Fields,
+    Maps,
     Modes,
     Predictions,
     Recording,
@@ -171,6 +172,16 @@ def _event(random):
     )
 
 
+def _maps(random):
+    return Maps(
+        values=random.random((2, 3, 4, 5)),
+        items=pd.DataFrame({"sample": [0, 0], "mode": [1, -1], "label": ["mode 1", "unexplained"]}),
+        layer="blocks.4",
+        target="top class",
+        settings={"points": [1.0], "smoothing": 0.0},
+    )
+
+
 EXAMPLES = {
     "Stimulus": _stimulus,
     "Recording": _recording,
@@ -182,6 +193,7 @@ EXAMPLES = {
     "Fields": _fields,
     "Effects": _effects,
     "Event": _event,
+    "Maps": _maps,
 }
 
 

@@ -16,6 +16,7 @@ from retina_codec.datatypes import (
     Effects,
     Event,
     Fields,
+    Maps,
     Modes,
     Predictions,
     Recording,
@@ -398,6 +399,106 @@ FLIPS = pd.DataFrame(
         "random_n_modes": [3.0, 4, 5, 6],
     }
 )
+CLASS_SUMMARY = pd.DataFrame(
+    {
+        "layer": ["conv0", "conv0", "conv1", "conv1"],
+        "kind": ["modes", "channels"] * 2,
+        "r": [0.2, 0.15, 0.6, np.nan],
+        "low": [0.18, 0.1, 0.5, np.nan],
+        "high": [0.3, 0.2, 0.7, np.nan],
+        "chance": [0.1, 0.1, 0.12, np.nan],
+        "share": [0.1, 0.0, 0.8, np.nan],
+        "classes_covered": [1, 0, 8, 0],
+        "n_classes": [10] * 4,
+    }
+)
+COVERAGE = pd.DataFrame(
+    {
+        "layer": ["conv0"] * 3 + ["conv1"] * 3,
+        "rank": [1, 2, 3] * 2,
+        "class_averaged": [0.2, 0.1, 0.0, 0.7, 0.3, 0.1],
+        "mode_averaged": [0.2, -0.1, np.nan] * 2,
+        "class_chance": [0.1, 0.05, 0.0] * 2,
+        "mode_chance": [0.1, -0.1, np.nan] * 2,
+    }
+)
+CLASS_DIMENSIONS = pd.DataFrame(
+    {
+        "layer": ["conv0", "conv1"],
+        "components": [3, 7],
+        "chance": [6.0, 6.5],
+        "low": [6.0, 6.0],
+        "high": [6.0, 7.0],
+        "normalised": [1 / 3, 7 / 9],
+        "normalised_chance": [6 / 9, 6.5 / 9],
+        "normalised_low": [6 / 9, 6 / 9],
+        "normalised_high": [6 / 9, 7 / 9],
+    }
+)
+HEADS = pd.DataFrame(
+    {
+        "layer": ["block 0", "block 1"],
+        "sparsity": [0.3, 0.4],
+        "chance": [0.25, 0.26],
+        "low": [0.2, 0.22],
+        "high": [0.3, 0.31],
+        "gaussian": [0.25, 0.25],
+    }
+)
+SWEEP = pd.DataFrame(
+    {
+        "setting": ["few", "few", "many", "many"],
+        "seed": [0, 1, 0, 1],
+        "r2": [0.8, 0.81, 0.9, 0.92],
+        "n_modes": [3, 3, 6, 5],
+        "active_per_sample": [1.0, 1.1, 2.0, 2.2],
+        "agreement": [np.nan, 0.9, 0.5, 0.55],
+        "agreement_chance": [np.nan, 0.4, 0.3, 0.3],
+        "agreement_of_seeds": [0.9, 0.9, 0.7, 0.7],
+        "class_modes": [2, 2, 4, 3],
+        "classes_covered": [2, 2, 3, 3],
+        "class_agreement": [np.nan, 0.8, 0.6, 0.7],
+        "class_agreement_chance": [np.nan, 0.1, 0.1, -0.1],
+    }
+)
+PICTURES = np.random.default_rng(0).random((6, 12, 12, 3))
+MAPS = Maps(
+    values=np.random.default_rng(1).normal(size=(5, 3, 12, 12)),
+    items=pd.DataFrame(
+        {
+            "sample": [4, 1, 4, 0, 2],
+            "mode": [7, 7, 3, 3, 3],
+            "rank": [0, 1, 0, 1, 2],
+            "label": [f"mode {m}" for m in (7, 7, 3, 3, 3)],
+            "name": ["cat", "cat", "cat", "cat", "ox"],
+            "of_class": [1, 1, 1, 1, 0],
+            "r": [0.8, 0.8, 0.5, 0.5, 0.5],
+        }
+    ),
+    layer="blocks.4",
+    target="top class",
+)
+INSERTION = pd.DataFrame(
+    [
+        {"kind": kind, "method": method, "sample": sample, "dose": dose, "value": dose**power}
+        for kind in ("inserted", "deleted")
+        for method, power in (("modes", 0.5), ("Grad-CAM", 0.6), ("random order", 1.0))
+        for sample in (0, 1)
+        for dose in (0.0, 0.5, 1.0)
+    ]
+)
+ADVANTAGES = pd.DataFrame(
+    [
+        {"kind": kind, "method": method, "rival": rival, "advantage": 0.2, "low": 0.1, "high": 0.4}
+        for kind in ("inserted", "deleted")
+        for method, rival in (
+            ("modes", "Grad-CAM"),
+            ("modes", "random order"),
+            ("Grad-CAM", "modes"),
+            ("Grad-CAM", "random order"),
+        )
+    ]
+)
 DRAWN = {
     "plot_moments": lambda **where: figures.plot_moments(MOMENTS, **where),
     "plot_mode_fields": lambda **where: figures.plot_mode_fields(MODE_FIELDS, **where),
@@ -443,6 +544,18 @@ DRAWN = {
     "plot_control_scores": lambda **where: figures.plot_control_scores(SCORES, **where),
     "plot_steering": lambda **where: figures.plot_steering(STEERING, **where),
     "plot_flips": lambda **where: figures.plot_flips(FLIPS, **where),
+    "plot_class_modes": lambda **where: figures.plot_class_modes(CLASS_SUMMARY, **where),
+    "plot_class_coverage": lambda **where: figures.plot_class_coverage(COVERAGE, **where),
+    "plot_class_dimensionality": lambda **where: figures.plot_class_dimensionality(
+        CLASS_DIMENSIONS, **where
+    ),
+    "plot_heads": lambda **where: figures.plot_heads(HEADS, **where),
+    "plot_sweep": lambda **where: figures.plot_sweep(SWEEP, **where),
+    "plot_maps": lambda **where: figures.plot_maps(MAPS, PICTURES, **where),
+    "plot_gallery": lambda **where: figures.plot_gallery(MAPS, PICTURES, **where),
+    "plot_insertion": lambda **where: figures.plot_insertion(
+        INSERTION, ADVANTAGES, method="modes", **where
+    ),
 }
 GRIDS = {
     "plot_moments",
@@ -457,6 +570,13 @@ GRIDS = {
     "plot_pathways",
     "plot_class_control",
     "plot_control_scores",
+    "plot_class_modes",
+    "plot_class_coverage",
+    "plot_class_dimensionality",
+    "plot_sweep",
+    "plot_maps",
+    "plot_gallery",
+    "plot_insertion",
 }
 UNITS = {
     "plot_moments": ["parts of the field (300 × 300 µm) and their shares", "0.50 s\n20 Hz"],
@@ -493,6 +613,14 @@ UNITS = {
     "plot_control_scores": ["layer", "area of the class - area of others"],
     "plot_steering": ["factor of mode 3", "mean probability"],
     "plot_flips": ["modes removed", "images with another class\n(% of 4)"],
+    "plot_class_modes": ["layer", "class modes\n(% of those tested)"],
+    "plot_class_coverage": ["Pearson r", "rank of the mode\n(1: goes best with the class)"],
+    "plot_class_dimensionality": ["layer", "% of the largest\nnumber possible"],
+    "plot_heads": ["layer", "Hoyer sparsity over heads,\nmedian over samples"],
+    "plot_sweep": ["setting", "R², held out", "active in\na sample", "agreement of\nclasses (r)"],
+    "plot_maps": ["image 4\nmode 7"],
+    "plot_gallery": ["mode 7\nr = 0.80"],
+    "plot_insertion": ["pixels (%)", "target, mean over images"],
 }
 
 
@@ -941,3 +1069,78 @@ def test_steering_names_classes():
     named = STEERING.assign(**{"class": STEERING["class"].map({4: "cello", 7: "$7"})})
     ax = figures.plot_steering(named, ax=Figure().subplots())
     assert [text.get_text() for text in ax.get_legend().get_texts()][:2] == ["cello", r"\$7"]
+
+
+def test_class_modes_are_drawn_for_each_kind_beside_chance():
+    best, share, covered = figures.plot_class_modes(CLASS_SUMMARY, figure=Figure())
+    modes = CLASS_SUMMARY[CLASS_SUMMARY["kind"] == "modes"]
+    lines = [list(line.get_ydata()) for line in best.get_lines()]
+    assert list(modes["r"]) in lines and list(modes["chance"]) in lines
+    np.testing.assert_allclose(share.get_lines()[0].get_ydata(), [10, 80])
+    np.testing.assert_allclose(covered.get_lines()[0].get_ydata(), [10, 80])
+
+
+def test_class_coverage_has_a_curve_for_each_layer_and_chance_only_if_known():
+    by_class, by_mode = figures.plot_class_coverage(COVERAGE, figure=Figure())
+    rows = COVERAGE[COVERAGE["layer"] == "conv1"]
+    np.testing.assert_array_equal(by_class.get_lines()[2].get_ydata(), rows["class_averaged"])
+    np.testing.assert_array_equal(by_mode.get_lines()[3].get_ydata(), rows["mode_chance"])
+    bare = COVERAGE.drop(columns=["class_chance", "mode_chance", "layer"]).iloc[:3]
+    axes = figures.plot_class_coverage(bare, figure=Figure())
+    assert len(axes[0].get_lines()) == 2  # one curve and the line at 0
+
+
+def test_dimensions_of_classes_and_heads_stand_beside_chance():
+    counts, shares = figures.plot_class_dimensionality(CLASS_DIMENSIONS, figure=Figure())
+    for ax, factor in ((counts, 1), (shares, 100 / 9)):
+        found, chance = (line.get_ydata().astype(float) for line in ax.get_lines()[:2])
+        np.testing.assert_allclose(found, factor * CLASS_DIMENSIONS["components"])
+        np.testing.assert_allclose(chance, factor * CLASS_DIMENSIONS["chance"])
+    ax = figures.plot_heads(HEADS, ax=Figure().subplots())
+    gaussian, heads, random = (np.array(line.get_ydata(), float) for line in ax.get_lines()[:3])
+    assert set(gaussian) == {0.25}
+    np.testing.assert_array_equal(heads, HEADS["sparsity"])
+    np.testing.assert_array_equal(random, HEADS["chance"])
+
+
+def test_sweep_draws_what_is_there():
+    axes = figures.plot_sweep(SWEEP, figure=Figure())
+    np.testing.assert_array_equal(axes[0].get_lines()[0].get_xdata(), SWEEP["r2"])
+    chance, found = (line.get_xdata() for line in axes[3].get_lines())
+    np.testing.assert_array_equal(found, SWEEP["agreement"])
+    np.testing.assert_array_equal(chance, SWEEP["agreement_chance"])
+    about_classes = [name for name in SWEEP if "class" in name]
+    bare = SWEEP.drop(columns=about_classes)
+    assert len(figures.plot_sweep(bare, figure=Figure())) == len(axes) - 3
+
+
+def test_maps_show_both_signs_of_an_image_on_one_scale():
+    grid = figures.plot_maps(MAPS, PICTURES, items=[0, 2, 3], saturated=0.1, figure=Figure())
+    np.testing.assert_array_equal(image(grid[1, 0]), PICTURES[4])
+    np.testing.assert_allclose(image(grid[1, 1]), MAPS.positive[2])
+    np.testing.assert_allclose(image(grid[1, 2]), -MAPS.negative[2])
+    limits = [ax.images[0].get_clim() for ax in grid[:, 1:].flat]
+    assert len(set(limits[:4])) == 1 and len(set(limits)) == 2
+    shown = np.concatenate([MAPS.positive[[0, 2]], -MAPS.negative[[0, 2]]])
+    assert np.mean(shown > limits[0][1]) == pytest.approx(0.1, abs=0.01)
+
+
+def test_gallery_is_lit_where_the_mode_looks():
+    grid = figures.plot_gallery(MAPS, PICTURES, area=0.25, figure=Figure())
+    assert grid.shape == (2, 3) and not grid[0, 2].images
+    inside = MAPS.regions(0.25)[1]
+    np.testing.assert_array_equal(image(grid[0, 1])[inside], PICTURES[1][inside])
+    outside = image(grid[0, 1])[~inside]
+    assert np.ptp(outside, axis=1).max() < 1e-12 and outside.std() < PICTURES[1].std()
+    assert grid[1, 2].title.get_color() != grid[1, 1].title.get_color()
+
+
+def test_insertion_draws_means_and_advantages():
+    grid = figures.plot_insertion(INSERTION, ADVANTAGES, method="modes", figure=Figure())
+    lines = {line.get_label(): line.get_ydata() for line in grid[0, 0].get_lines()}
+    np.testing.assert_allclose(lines["modes"], [0, 0.5**0.5, 1])
+    assert "random order" in lines
+    names = [text.get_text() for text in grid[1, 0].get_yticklabels()]
+    assert names == ["over Grad-CAM", "over random order"]
+    with pytest.raises(ValueError, match="No method 'mode'. Methods: modes, Grad-CAM"):
+        figures.plot_insertion(INSERTION, ADVANTAGES, method="mode", figure=Figure())

@@ -5,6 +5,7 @@ from ._classes import class_control, superclass_control
 from ._doses import dose_curve, dose_summary
 from ._effects import channels_of_mode, effects, selectivity
 from ._flips import flipping_modes
+from ._insertion import blurred, grey_image, insertion_deletion, insertion_summary, mean_colour
 from ._masks import ablated, preserved
 from ._minimal import minimal_circuit
 from ._rankings import (
@@ -15,12 +16,14 @@ from ._rankings import (
     by_summed_class_modes,
     in_sets,
 )
+from ._regions import region_effects, region_summary
 from ._replacements import grey, mean, resampled, zero
 from ._steering import relative_to_largest, shares_among_modes, steered, steering_curve
 
 __all__ = [
     "Ranking",
     "ablated",
+    "blurred",
     "by_class_mean",
     "by_class_mode",
     "by_gradient",
@@ -34,10 +37,16 @@ __all__ = [
     "effects",
     "flipping_modes",
     "grey",
+    "grey_image",
     "in_sets",
+    "insertion_deletion",
+    "insertion_summary",
     "mean",
+    "mean_colour",
     "minimal_circuit",
     "preserved",
+    "region_effects",
+    "region_summary",
     "relative_to_largest",
     "resampled",
     "selectivity",

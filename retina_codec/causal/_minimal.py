@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import nn
 from tqdm import tqdm
 
-from retina_codec.contributions import named_module
+from retina_codec.contributions import probed
 from retina_codec.networks import predict
 
 from ._masks import preserved
@@ -176,12 +176,6 @@ def _chosen(rates: Float[np.ndarray, "sample cell"], outputs: Sequence[int] | No
 
 
 def _n_channels(network: nn.Module, layer: str, sample: Any) -> int:
-    seen = []
-    handle = named_module(network, layer).register_forward_hook(
-        lambda module, inputs, output: seen.append(output.shape[1])
-    )
-    try:
+    with probed(network, [layer]) as kept:
         predict(network, sample)
-    finally:
-        handle.remove()
-    return seen[0]
+    return kept[layer].shape[1]

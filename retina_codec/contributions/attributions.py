@@ -14,7 +14,7 @@ from torch import nn
 
 from .job import Attributed, Job
 from .passes import Passes
-from .pooling import Pooled, by_sign, over_space
+from .pooling import Poolings, by_sign, over_space
 from .quadrature import check_steps
 from .run import Place, Result, attributed
 from .targets import Target
@@ -28,7 +28,7 @@ def activations(
     *,
     layers: Sequence[str],
     target: Target | Sequence[Target],
-    pooling: Callable[[torch.Tensor], Pooled] = by_sign,
+    pooling: Poolings = by_sign,
     **place: Any,
 ) -> Result:
     r"""Activations of the units, pooled as contributions are, to be decomposed beside them.
@@ -66,7 +66,7 @@ def activation_times_gradient(
     *,
     layers: Sequence[str],
     target: Target | Sequence[Target],
-    pooling: Callable[[torch.Tensor], Pooled] = by_sign,
+    pooling: Poolings = by_sign,
     **place: Any,
 ) -> Result:
     r"""Activation times gradient at the sample alone: ``z * g``. Cheap, without completeness.
@@ -109,7 +109,7 @@ def activation_times_unit_gradient(
     *,
     layers: Sequence[str],
     target: Target | Sequence[Target],
-    pooling: Callable[[torch.Tensor], Pooled] = by_sign,
+    pooling: Poolings = by_sign,
     **place: Any,
 ) -> Result:
     r"""Activation times the direction of the gradient: ``z * g / |g|``, the norm over a layer.
@@ -149,7 +149,7 @@ def internal_influence(
     target: Target | Sequence[Target],
     n_steps: int = 20,
     baseline: float | np.ndarray = 0.0,
-    pooling: Callable[[torch.Tensor], Pooled] = by_sign,
+    pooling: Poolings = by_sign,
     **place: Any,
 ) -> Result:
     r"""Mean gradient along the path times the change of the unit from its begin to its end.
@@ -196,7 +196,7 @@ def smooth_gradient(
     n_copies: int = 20,
     noise: float = 0.2,
     seed: int = 0,
-    pooling: Callable[[torch.Tensor], Pooled] = by_sign,
+    pooling: Poolings = by_sign,
     **place: Any,
 ) -> Result:
     r"""Mean of activation times gradient over noisy copies of the sample.

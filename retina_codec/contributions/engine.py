@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
@@ -14,7 +14,7 @@ from torch import nn
 from .job import Attributed, Job, chosen, joined
 from .passes import Evaluation, Passes
 from .path import Unfit
-from .pooling import Pooled, by_sign
+from .pooling import Poolings, by_sign
 from .probe import frozen
 from .quadrature import RULES, check_steps, integral
 from .run import Place, Result, attributed
@@ -40,7 +40,7 @@ def integrated_gradients(
     rule: str | None = None,
     tolerance: float | None = None,
     baseline: float | np.ndarray = 0.0,
-    pooling: Callable[[torch.Tensor], Pooled] = by_sign,
+    pooling: Poolings = by_sign,
     batch_size: int | None = None,
     memory_gb: float = 0.5,
     device: str | torch.device | None = None,
@@ -88,7 +88,7 @@ def integrated_gradients(
     baseline
         Number or array that broadcasts to one sample; 0 is the mean grey of a normalised movie.
     pooling
-        How units become features; see `pooling`.
+        How units become features, see `pooling`: one for all layers, or a mapping with one each.
     batch_size
         Samples in one pass; by default as many as are fastest within the memory.
     memory_gb

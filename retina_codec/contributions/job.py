@@ -16,7 +16,7 @@ from retina_codec.stimuli import Windows
 
 from .passes import PLAIN, Passes, running
 from .path import Unfit
-from .pooling import Pooled, over_space
+from .pooling import Pooled, Pooling, Poolings, over_space, pooling_of
 from .targets import Target, name_of
 
 Part = dict[str, np.ndarray]
@@ -141,7 +141,7 @@ class Job:
     layers: tuple[str, ...]
     targets: tuple[Target, ...]
     baseline: float | np.ndarray
-    pooling: Callable[[torch.Tensor], Pooled]
+    pooling: Poolings
     method: Method
     output_shape: tuple[int, ...]
     features: dict[str, Pooled]
@@ -243,6 +243,15 @@ class Job:
         """Time or number of each sample."""
         return np.asarray(getattr(self.samples, "sample", np.arange(len(self.samples))))
 
+    def pooling_of(self, layer: str) -> Pooling:
+        """Return the pooling of a layer."""
+        return pooling_of(self.pooling, layer)
+
+    @property
+    def poolings(self) -> dict[str, Pooling]:
+        """Pooling of each layer."""
+        return {layer: self.pooling_of(layer) for layer in self.layers}
+
     def attributed(
         self, maps: list[dict[str, torch.Tensor]], values: list[torch.Tensor], n_steps: int
     ) -> Attributed:
@@ -259,7 +268,7 @@ class Job:
         """
         return Attributed(
             features=[
-                {layer: self.pooling(one).values for layer, one in layers.items()}
+                {layer: self.pooling_of(layer)(one).values for layer, one in layers.items()}
                 for layers in maps
             ],
             totals=[
@@ -272,7 +281,7 @@ class Job:
         )
 
 
-def channels_are_pushed(pooling: Callable, targets: Sequence[Target]) -> bool:
+def channels_are_pushed(pooling: Poolings, targets: Sequence[Target]) -> bool:
     """Whether to push every channel on once, instead of taking every target back to it."""
     return pooling is over_space and len(targets) >= FEWEST_TARGETS_TO_PUSH
 

@@ -3,9 +3,13 @@
 import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
+
+INPUT = ":input"
+"""End of the name of a layer that is not what a module puts out, but what it takes in."""
 
 
 @contextmanager
@@ -33,28 +37,64 @@ def hooked(
 ) -> Iterator[None]:
     """Let each layer hand on ``instead(layer, output)`` while the block lasts.
 
+    A layer "module:input" is what a module takes in as its first argument; only this module then
+    gets what is handed on. So units have a name also where no module puts them out: those of
+    attention heads are "blocks.3.attn.proj:input" in many transformers.
+
     Raises
     ------
     ValueError
-        If a layer is unknown or, when it runs, puts out no single tensor.
+        If a layer is unknown or, when it runs, puts out (or takes in) no single tensor.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.ReLU(), nn.Flatten())
+    >>> with hooked(network, ["1:input"], lambda layer, output: 2 * output):
+    ...     network(torch.ones(1, 1))
+    tensor([[2.]])
     """
     modules = {layer: named_module(network, layer) for layer in layers}
 
-    def hook_of(layer):
+    def output_hook(layer):
         def hook(module, inputs, output):
-            if not isinstance(output, torch.Tensor):
-                msg = f"Layer {layer!r} puts out a {type(output).__name__}, expected one tensor."
-                raise ValueError(msg)
-            return instead(layer, output)
+            return instead(layer, one_tensor(layer, output, "puts out"))
 
         return hook
 
-    handles = [module.register_forward_hook(hook_of(layer)) for layer, module in modules.items()]
+    def input_hook(layer):
+        def hook(module, inputs):
+            first, *others = inputs or (None,)
+            # A copy: what others do to the same tensor in place is no part of this layer.
+            own = one_tensor(layer, first, "takes in").clone()
+            return instead(layer, own), *others
+
+        return hook
+
+    handles = [
+        module.register_forward_pre_hook(input_hook(layer))
+        if layer.endswith(INPUT)
+        else module.register_forward_hook(output_hook(layer))
+        for layer, module in modules.items()
+    ]
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def one_tensor(layer: str, value: Any, does: str) -> torch.Tensor:
+    """Return what a layer puts out or takes in, or raise an error if it is no tensor.
+
+    Raises
+    ------
+    ValueError
+        If so.
+    """
+    if not isinstance(value, torch.Tensor):
+        msg = f"Layer {layer!r} {does} a {type(value).__name__}, expected one tensor."
+        raise ValueError(msg)
+    return value
 
 
 @contextmanager
@@ -135,7 +175,7 @@ def bypassed(
 
 
 def named_module(network: nn.Module, layer: str) -> nn.Module:
-    """Return the module of that name.
+    """Return the module of that name; of "module:input" it is the one before the colon.
 
     Raises
     ------
@@ -144,9 +184,10 @@ def named_module(network: nn.Module, layer: str) -> nn.Module:
     """
     modules = dict(network.named_modules())
     modules.pop("", None)
-    if layer in modules:
-        return modules[layer]
-    close = difflib.get_close_matches(layer, modules, n=1)
+    name = layer.removesuffix(INPUT)
+    if name in modules:
+        return modules[name]
+    close = difflib.get_close_matches(name, modules, n=1)
     guess = f" Did you mean {close[0]!r}?" if close else ""
     msg = f"No layer {layer!r} in the network. Layers: {', '.join(modules)}.{guess}"
     raise ValueError(msg)

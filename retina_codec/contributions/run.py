@@ -19,7 +19,7 @@ from retina_codec.datatypes import Contributions
 from .job import Job, Method, Part, as_array, channels_are_pushed
 from .passes import TRIAL, Evaluation, Passes, fastest_right_way, running
 from .path import tensors
-from .pooling import Pooled
+from .pooling import Pooled, Poolings, pooling_of
 from .probe import bypassed
 from .store import Store
 from .targets import Target, name_of
@@ -51,7 +51,7 @@ def attributed(
     layers: Sequence[str],
     target: Target | Sequence[Target],
     baseline: float | np.ndarray,
-    pooling: Callable[[torch.Tensor], Pooled],
+    pooling: Poolings,
     method: Method,
     place: Place,
 ) -> Result:
@@ -65,6 +65,8 @@ def attributed(
     several = isinstance(target, Sequence)
     targets = tuple(target) if several else (target,)
     check(samples, targets, place)
+    for layer in layers:
+        pooling_of(pooling, layer)
     if place.device is not None:
         network = copy.deepcopy(network).to(place.device)
     job = planned(network, samples, tuple(layers), targets, baseline, pooling, method, place)
@@ -103,7 +105,7 @@ def planned(
     layers: tuple[str, ...],
     targets: tuple[Target, ...],
     baseline: float | np.ndarray,
-    pooling: Callable[[torch.Tensor], Pooled],
+    pooling: Poolings,
     method: Method,
     place: Place,
 ) -> Job:
@@ -133,7 +135,10 @@ def planned(
             pooling=pooling,
             method=method,
             output_shape=tuple(output.shape[1:]),
-            features={layer: form(pooling(units[0])) for layer, units in seen.units.items()},
+            features={
+                layer: form(pooling_of(pooling, layer)(units[0]))
+                for layer, units in seen.units.items()
+            },
             bypassed=bypassed(network, sample, layers, sum_of(targets)),
             way=way,
             **sizes(two - one, len(samples), method, place, sample.device),
@@ -258,7 +263,7 @@ def records(
                 target=target,
                 method=job.method.name,
                 bypassed=job.bypassed[layer],
-                settings={**job.method.settings, "pooling": name_of(job.pooling)},
+                settings={**job.method.settings, "pooling": name_of(job.pooling_of(layer))},
             )
     return made
 

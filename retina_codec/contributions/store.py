@@ -12,6 +12,7 @@ import math
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
@@ -201,10 +202,16 @@ def load_contributions(path: str | PathLike) -> dict[str, dict[str, Contribution
     return store.records()
 
 
+def is_finished(path: str | PathLike) -> bool:
+    """Tell whether there is a store at a place, with nothing missing in it."""
+    path = Path(path).expanduser()
+    return path.exists() and not Store(path).missing()
+
+
 def group_name(target: str, layer: str) -> str:
     """Folder of one layer."""
     safe = re.sub(r"[^\w .+-]", "_", target, flags=re.ASCII)
-    return f"{safe}/{layer}"
+    return f"{safe}/{layer.replace(':', ' ')}"  # Some file systems know no colon.
 
 
 def make_group(path: str, example: Contributions, length: int, sample: np.ndarray) -> None:
@@ -233,7 +240,7 @@ def identity(job: Job) -> dict[str, Any]:
         **job.method.settings,
         "layers": job.layers,
         "targets": [name_of(target) for target in job.targets],
-        "pooling": name_of(job.pooling),
+        "pooling": one_or_each({layer: name_of(one) for layer, one in job.poolings.items()}),
         "baseline": baseline.item() if baseline.ndim == 0 else hash_of([baseline]),
         "network (hash of its weights)": hash_of(parts_of(job.network)),
         "stimulus (hash of its frames)": hash_of(parts_of_samples(job.samples)),
@@ -241,8 +248,9 @@ def identity(job: Job) -> dict[str, Any]:
         "samples": len(job.samples),
         "target values at some samples": values_at_some_samples(job),
     }
-    if not getattr(job.pooling, "__module__", "").startswith("retina_codec."):
-        facts["code of the pooling"] = code_of(job.pooling)
+    codes = {layer: code_of(one) for layer, one in job.poolings.items()}
+    if any(codes.values()):
+        facts["code of the pooling"] = one_or_each(codes)
     return json.loads(json.dumps(facts))
 
 
@@ -268,8 +276,19 @@ def is_same(here: Any, there: Any) -> bool:
     return here == there
 
 
+def one_or_each(facts: Mapping[str, Any]) -> Any:
+    """Return the fact that is the same for all layers, or else those of each."""
+    first, *others = facts.values()
+    return first if all(other == first for other in others) else dict(facts)
+
+
 def code_of(function: Any) -> list[Any]:
-    """Return what tells two functions of one name apart."""
+    """Return what tells two functions of one name apart; nothing for those of this package."""
+    if isinstance(function, partial):
+        inner = code_of(function.func) or [function.func.__qualname__]
+        return [*inner, repr(function.args), repr(sorted(function.keywords.items()))]
+    if getattr(function, "__module__", "").startswith("retina_codec."):
+        return []
     code = getattr(function, "__code__", None)
     return [repr(function)] if code is None else [code.co_code.hex(), repr(code.co_consts)]
 

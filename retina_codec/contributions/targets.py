@@ -7,7 +7,7 @@ makes a choice (which class?) makes it there, so that the choice stays fixed alo
 value is "batch".
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -85,6 +85,95 @@ def top_class() -> Target:
     return named("top class")(partial(_output_that_wins))
 
 
+def class_probability(class_: int) -> Target:
+    """Probability of one class: its softmax output, the softmax being part of the whole path.
+
+    Examples
+    --------
+    >>> class_probability(0)(torch.tensor([[2.0, 2.0]]), torch.zeros(1, 2)).tolist()
+    [0.5]
+    """
+    return named(f"probability of class {class_}")(of_probabilities(class_logit(class_)))
+
+
+def contrast(a: int, b: int) -> Target:
+    """Output of one class minus that of another: what speaks for the first against the second.
+
+    Examples
+    --------
+    >>> contrast(0, 1)(torch.tensor([[5.0, 2.0]]), torch.zeros(1, 2)).tolist()
+    [3.0]
+    """
+    if a == b:
+        msg = f"A contrast needs two different classes, got {a} twice."
+        raise ValueError(msg)
+    return named(f"class {a} minus class {b}")(partial(_difference, first=a, second=b))
+
+
+def contrast_top2() -> Target:
+    """Output of the class that wins at the sample minus that of the second, whoever leads before.
+
+    Examples
+    --------
+    >>> target = contrast_top2()
+    >>> target(torch.tensor([[5.0, 2.0, 1.0]]), torch.tensor([[0.0, 2.0, 1.0]])).tolist()
+    [1.0]
+    """
+    return named("top class minus second")(partial(_winner_minus_second))
+
+
+def superclass(classes: Sequence[int]) -> Target:
+    """Sum of the outputs of a set of classes; `of_probabilities` makes it that of the set.
+
+    Parameters
+    ----------
+    classes
+        Their numbers.
+
+    Examples
+    --------
+    >>> target = of_probabilities(superclass([0, 2]))
+    >>> round(target(torch.tensor([[1.0, 1.0, 1.0]]), torch.zeros(1, 3)).item(), 4)
+    0.6667
+    """
+    numbers = [int(class_) for class_ in classes]
+    if not numbers or len(set(numbers)) < len(numbers):
+        msg = f"Expected classes that are all different, at least one, got {numbers}."
+        raise ValueError(msg)
+    name = f"classes {' + '.join(map(str, numbers))}"
+    return named(name)(partial(_sum_of_some, numbers=numbers))
+
+
+def entropy() -> Target:
+    """How undecided a classifier is: ``-sum p log p`` in nats, with p the softmax of its outputs.
+
+    Examples
+    --------
+    >>> round(entropy()(torch.tensor([[7.0, 7.0]]), torch.zeros(1, 2)).item(), 4)
+    0.6931
+    """
+    return named("entropy")(partial(_entropy))
+
+
+def of_probabilities(target: Target) -> Target:
+    """Return a target of the softmax outputs instead of the outputs, along the whole path.
+
+    A choice that the target makes at the sample is made there as before.
+
+    Parameters
+    ----------
+    target
+        Any other one, of outputs that are logits.
+
+    Examples
+    --------
+    >>> target = of_probabilities(top_class())
+    >>> target(torch.tensor([[2.0, 2.0]]), torch.tensor([[0.0, 1.0]])).tolist()
+    [0.5]
+    """
+    return named(f"{name_of(target)} of probabilities")(partial(_of_softmax, target=target))
+
+
 def surprisal(training_output: Float[np.ndarray, "sample output"]) -> Target:
     """How unexpected a population response is: ``0.5 (y - mu)' S^-1 (y - mu)``.
 
@@ -122,10 +211,44 @@ def surprisal(training_output: Float[np.ndarray, "sample output"]) -> Target:
 
 
 def _one_output(output, at_sample, *, number):
-    if not -output.shape[1] <= number < output.shape[1]:
-        msg = f"The network has {output.shape[1]} outputs, numbered from 0; there is no {number}."
-        raise ValueError(msg)
+    _check_outputs(output, [number])
     return output[:, number]
+
+
+def _check_outputs(output, numbers, fewest=1) -> None:
+    n_outputs = output.shape[1]
+    for number in numbers:
+        if not -n_outputs <= number < n_outputs:
+            msg = f"The network has {n_outputs} outputs, numbered from 0; there is no {number}."
+            raise ValueError(msg)
+    if n_outputs < fewest:
+        msg = f"The target needs a network with at least {fewest} outputs, got {n_outputs}."
+        raise ValueError(msg)
+
+
+def _difference(output, at_sample, *, first, second):
+    _check_outputs(output, [first, second])
+    return output[:, first] - output[:, second]
+
+
+def _winner_minus_second(output, at_sample):
+    _check_outputs(output, [], fewest=2)
+    two = output.gather(1, at_sample.topk(2, dim=1).indices)
+    return two[:, 0] - two[:, 1]
+
+
+def _sum_of_some(output, at_sample, *, numbers):
+    _check_outputs(output, numbers)
+    return output[:, numbers].sum(dim=1)
+
+
+def _entropy(output, at_sample):
+    log_p = output.log_softmax(dim=1)
+    return -(log_p.exp() * log_p).sum(dim=1)
+
+
+def _of_softmax(output, at_sample, *, target):
+    return target(output.softmax(dim=1), at_sample.softmax(dim=1))
 
 
 def _sum(output, at_sample):

@@ -1,6 +1,7 @@
 """Records: what the steps of the analysis hand to each other. Frozen and self-checking."""
 
 from ._event import Event
+from ._maps import Maps
 from ._record import Record
 from ._records import (
     REPRODUCES,
@@ -15,6 +16,7 @@ from ._records import (
     Stimulus,
     check_finite,
 )
+from ._spelling import did_you_mean
 
 RECORDS = {
     cls.__name__: cls
@@ -29,6 +31,7 @@ RECORDS = {
         Fields,
         Effects,
         Event,
+        Maps,
     )
 }
 
@@ -40,6 +43,7 @@ __all__ = [
     "Effects",
     "Event",
     "Fields",
+    "Maps",
     "Modes",
     "Predictions",
     "Record",
@@ -47,4 +51,5 @@ __all__ = [
     "Stability",
     "Stimulus",
     "check_finite",
+    "did_you_mean",
 ]

@@ -13,6 +13,7 @@ from ._autoencoders import (
     TopKAutoencoder,
 )
 from ._choice import choose_n_modes
+from ._class_agreement import class_agreement
 from ._decompose import decompose
 from ._factorisations import (
     Clusters,
@@ -26,6 +27,7 @@ from ._loadings import loadings_of
 from ._matching import match_modes
 from ._sparse_modes import SparseModes
 from ._stability import stability
+from ._sweep import sweep
 from ._threshold_autoencoder import PUBLISHED, ThresholdAutoencoder
 
 METHODS = {
@@ -62,9 +64,11 @@ __all__ = [
     "ThresholdAutoencoder",
     "TopKAutoencoder",
     "choose_n_modes",
+    "class_agreement",
     "decompose",
     "decompose_alike",
     "loadings_of",
     "match_modes",
     "stability",
+    "sweep",
 ]

@@ -1,21 +1,67 @@
-"""Networks that predict ganglion cells: architectures, training, scores, and how they are kept."""
+"""Networks that predict ganglion cells, how they are trained and kept; networks for images."""
 
-from .architectures import DeepRetina, LinearNonlinear
-from .checkpoint import load_network, save_network
-from .scores import evaluate, explainable_variance, pearson_r, predict, windows_for
-from .training import LN_TRAINING, TrainingSettings, train
+from .architectures import (
+    DeepRetina,
+    LinearNonlinear,
+)
+from .checkpoint import (
+    load_network,
+    save_network,
+)
+from .classifier_training import (
+    ClassifierTraining,
+    accuracy,
+    class_scores,
+    train_classifier,
+)
+from .classifiers import (
+    ImageCNN,
+    VisionTransformer,
+)
+from .image_networks import (
+    SOURCES,
+    ImageNetwork,
+    Source,
+    image_network,
+    images_for,
+    load_image_network,
+)
+from .scores import (
+    evaluate,
+    explainable_variance,
+    pearson_r,
+    predict,
+    windows_for,
+)
+from .training import (
+    LN_TRAINING,
+    TrainingSettings,
+    train,
+)
 
 __all__ = [
-    "LN_TRAINING",
+    "ClassifierTraining",
     "DeepRetina",
+    "ImageCNN",
+    "ImageNetwork",
+    "LN_TRAINING",
     "LinearNonlinear",
+    "SOURCES",
+    "Source",
     "TrainingSettings",
+    "VisionTransformer",
+    "accuracy",
+    "class_scores",
     "evaluate",
     "explainable_variance",
+    "image_network",
+    "images_for",
+    "load_image_network",
     "load_network",
     "pearson_r",
     "predict",
     "save_network",
     "train",
+    "train_classifier",
     "windows_for",
 ]

@@ -14,8 +14,11 @@ from torch import nn
 from retina_codec.stimuli import Normalisation
 
 from .architectures import DeepRetina, LinearNonlinear
+from .classifiers import ImageCNN, VisionTransformer
 
-ARCHITECTURES = {cls.__name__: cls for cls in (DeepRetina, LinearNonlinear)}
+ARCHITECTURES = {
+    cls.__name__: cls for cls in (DeepRetina, LinearNonlinear, ImageCNN, VisionTransformer)
+}
 CONFIG, WEIGHTS, SCORES, CARD = "config.json", "weights.safetensors", "scores.json", "card.md"
 
 

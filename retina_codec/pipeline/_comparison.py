@@ -22,8 +22,10 @@ from retina_codec.statistics import (
     circular_shift,
     hoyer_sparsity,
     n_components,
+    net_of_channels,
     participation_ratio,
     pearson,
+    promoting,
 )
 
 from ._config import method_named
@@ -116,11 +118,10 @@ def compare(
     by_cell = [_of_cells(network, samples, one, rates, seed, progress) for one in (modes, alike)]
     blocks = np.array_split(np.arange(len(rates)), N_BLOCKS)
     cells = list(np.arange(rates.shape[1])[:, None])
+    pair = (contributions, others)
     quantities = [
-        *_of_values("", [_channel_sums(one) for one in (contributions, others)], blocks),
-        *_of_values(
-            " of promoting parts", [_promoting(one) for one in (contributions, others)], blocks
-        ),
+        *_of_values("", [net_of_channels(one).values for one in pair], blocks),
+        *_of_values(" of promoting parts", [promoting(one).values for one in pair], blocks),
         _mean("correlation of a cell with its best mode, beyond chance", by_cell, 0, cells),
         _mean("causal selectivity", by_cell, 1, cells),
     ]
@@ -263,20 +264,6 @@ def best_beyond_chance(
     orders = [circular_shift(len(loadings), rng) for _ in range(N_SHIFTS)]
     chance = [pearson(loadings[order], rates).max(axis=0) for order in orders]
     return pearson(loadings, rates).max(axis=0) - np.mean(chance, axis=0)
-
-
-def _channel_sums(record: Contributions) -> Float[np.ndarray, "sample channel"]:
-    return _over_channels(record, np.ones(len(record.channel), dtype=bool))
-
-
-def _promoting(record: Contributions) -> Float[np.ndarray, "sample channel"]:
-    return np.maximum(_over_channels(record, np.asarray(record.sign) >= 0), 0)
-
-
-def _over_channels(record: Contributions, chosen) -> Float[np.ndarray, "sample channel"]:
-    channel = np.asarray(record.channel)
-    one_hot = (channel[:, None] == np.unique(channel)) & chosen[:, None]
-    return np.asarray(record.values, dtype=float) @ one_hot
 
 
 def _check(contributions: Contributions, others: Contributions, rates) -> None:

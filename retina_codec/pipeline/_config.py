@@ -101,45 +101,67 @@ class Config:
     @classmethod
     def kept_in(cls, folder: Path) -> "Config":
         """Return the settings that `keep_in` wrote."""
-        settings = read_kept(folder)["settings"]
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+        return settings_in(folder, cls)
 
     def keep_in(self, folder: Path, inputs: Mapping[str, str]) -> None:
-        """Write settings and inputs to a new folder, or check that an old one has the same.
+        """Write settings and inputs to a new folder, or check that an old one has the same."""
+        keep_settings(self, folder, inputs)
 
-        Parameters
-        ----------
-        folder
-            Of the run.
-        inputs
-            Fingerprints of what the run reads, by name.
 
-        Raises
-        ------
-        OSError
-            If the folder cannot be written.
-        ValueError
-            If it holds a run with other settings.
-        """
-        new = {"settings": json.loads(json.dumps(asdict(self))), "inputs": dict(inputs)}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not (folder / CONFIG).exists():
-                partial = folder / f"{CONFIG}.partial"
-                partial.write_text(json.dumps(new, indent=1))
-                partial.replace(folder / CONFIG)
-        except OSError as error:
-            msg = f"Cannot write to {folder} ({error.strerror}). Choose another folder."
-            raise OSError(msg) from error
-        kept = read_kept(folder)
-        for part, noun in (("settings", "other settings"), ("inputs", "other data")):
-            for key, value in new[part].items():
-                if kept[part].get(key) != value:
-                    msg = (
-                        f"{folder} holds a run with {noun} ({key}: {kept[part].get(key)!r} there, "
-                        f"{value!r} here). Choose another folder, or delete this one."
-                    )
-                    raise ValueError(msg)
+def keep_settings(config: Any, folder: Path, inputs: Mapping[str, str]) -> None:
+    """Write settings and inputs to a new folder, or check that an old one has the same.
+
+    Parameters
+    ----------
+    config
+        A dataclass of plain values.
+    folder
+        Of the run.
+    inputs
+        Fingerprints of what the run reads, by name.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written.
+    ValueError
+        If it holds a run with other settings.
+    """
+    new = {"settings": json.loads(json.dumps(asdict(config))), "inputs": dict(inputs)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / CONFIG).exists():
+            partial = folder / f"{CONFIG}.partial"
+            partial.write_text(json.dumps(new, indent=1))
+            partial.replace(folder / CONFIG)
+    except OSError as error:
+        msg = f"Cannot write to {folder} ({error.strerror}). Choose another folder."
+        raise OSError(msg) from error
+    kept = read_kept(folder)
+    for part, noun in (("settings", "other settings"), ("inputs", "other data")):
+        for key, value in new[part].items():
+            if kept[part].get(key) != value:
+                msg = (
+                    f"{folder} holds a run with {noun} ({key}: {kept[part].get(key)!r} there, "
+                    f"{value!r} here). Choose another folder, or delete this one."
+                )
+                raise ValueError(msg)
+
+
+def settings_in(folder: Path, kind: type) -> Any:
+    """Return the settings of this kind that `keep_settings` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds another kind of run.
+    """
+    settings = read_kept(folder)["settings"]
+    try:
+        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+    except TypeError as error:
+        msg = f"{folder} holds another kind of run ({error}). Choose another folder."
+        raise ValueError(msg) from error
 
 
 def method_named(name: str) -> Decomposition:

@@ -7,7 +7,9 @@ from functools import partial
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from retina_codec.contributions import load_contributions
 from retina_codec.datatypes import Contributions, Modes, Predictions, Stability
@@ -111,7 +113,12 @@ def modes_and_stability(
     return replace(modes, reproducibility=found.reproducibility), found
 
 
-def modes_of(record: Contributions, method: Decomposition, seed: int) -> Modes:
+def modes_of(
+    record: Contributions,
+    method: Decomposition,
+    seed: int,
+    held_out: Bool[np.ndarray, " sample"] | None = None,
+) -> Modes:
     """Decompose, and refuse to go on without any mode.
 
     Raises
@@ -119,7 +126,7 @@ def modes_of(record: Contributions, method: Decomposition, seed: int) -> Modes:
     ValueError
         If no mode is ever active.
     """
-    modes = decompose(record, method, seed=seed)
+    modes = decompose(record, method, seed=seed, held_out=held_out)
     if not len(modes.dictionary):
         msg = (
             f"{modes.method} found no mode in layer {record.layer!r} that is ever active "

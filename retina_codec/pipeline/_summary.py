@@ -38,13 +38,17 @@ def summary_of(
         "title": f"retina_codec: {Path(config.recording).name}",
         "findings": findings(numbers, recording),
         **numbers,
-        "provenance": {
-            "command": command(config),
-            "versions": {"python": platform.python_version()}
-            | {package: version(package) for package in PACKAGES},
-            "settings": json.loads(json.dumps(asdict(config))),
-            "recording": recording.source,
-        },
+        "provenance": {**provenance_of(config, command(config)), "recording": recording.source},
+    }
+
+
+def provenance_of(config: Any, command: str) -> dict[str, Any]:
+    """Return what a run was made with: its command, versions and settings (a dataclass)."""
+    return {
+        "command": command,
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in PACKAGES},
+        "settings": json.loads(json.dumps(asdict(config))),
     }
 
 

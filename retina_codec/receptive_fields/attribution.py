@@ -1,6 +1,6 @@
 """Where the field of a moment comes from: its exact split onto channels, and onto modes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -119,16 +119,39 @@ def _parts(network, batch, cells, layer, entrance, points):
 
 
 def _parts_of(response, units, begin):
+    alone = torch.eye(units.shape[1]).to(units).view(-1, 1, units.shape[1], *[1] * (units.ndim - 2))
+    parts, whole = parts_through(response, units, begin, alone)
+    return torch.stack([*parts, whole - sum(parts)], dim=1)
+
+
+def parts_through(
+    value: Float[torch.Tensor, " sample"],
+    units: torch.Tensor,
+    begin: torch.Tensor,
+    weights: Iterable[torch.Tensor],
+) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Gradients of a value that go through weighted units, and the whole gradient.
+
+    Parameters
+    ----------
+    value
+        Of a graph from `begin` through `units`.
+    units, begin
+        What a layer puts out, and what the gradients are with respect to.
+    weights
+        How much of each unit counts, once for each part; each broadcasts to the units.
+
+    Notes
+    -----
+    With the value T, units z and begin s, a part is sum over units of weight (dT / dz) (dz / ds):
+    one vector-Jacobian product, however many units.
+    """
+
     def back(of, to, weight=None):
         return torch.autograd.grad(of, to, weight, retain_graph=True, materialize_grads=True)
 
-    slopes, whole = back(response.sum(), (units, begin))
-    parts = []
-    for channel in range(units.shape[1]):
-        alone = torch.zeros_like(slopes)
-        alone[:, channel] = slopes[:, channel]
-        parts += back(units, (begin,), alone)
-    return torch.stack([*parts, whole - sum(parts)], dim=1)
+    slopes, whole = back(value.sum(), (units, begin))
+    return [back(units, (begin,), weight * slopes)[0] for weight in weights], whole
 
 
 def shares_of_modes(

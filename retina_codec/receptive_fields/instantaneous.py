@@ -98,16 +98,16 @@ def instantaneous_fields(
 
 
 def in_batches(
-    index: np.ndarray, compute: Callable[[np.ndarray], Sequence[np.ndarray]]
+    index: np.ndarray, compute: Callable[[np.ndarray], Sequence[np.ndarray]], size: int = BATCH
 ) -> list[np.ndarray]:
     """Compute arrays for some samples at a time, and put them together without a second copy."""
     arrays: list[np.ndarray] = []
-    for first in range(0, max(len(index), 1), BATCH):
-        parts = compute(index[first : first + BATCH])
+    for first in range(0, max(len(index), 1), size):
+        parts = compute(index[first : first + size])
         if first == 0:
             arrays = [np.empty((len(index), *part.shape[1:]), part.dtype) for part in parts]
         for array, part in zip(arrays, parts, strict=True):
-            array[first : first + BATCH] = part
+            array[first : first + size] = part
     return arrays
 
 

@@ -15,11 +15,10 @@ import h5py
 import numpy as np
 import zarr
 
-from retina_codec.datatypes import Recording
+from retina_codec.datatypes import Recording, did_you_mean
 
 from . import _lab_hdf5, _nwb, _own
 from ._lazy import Joined, Scaled
-from ._spelling import did_you_mean
 from ._write_nwb import write_nwb
 
 __all__ = ["FORMATS", "Format", "Joined", "Scaled", "load_recording", "write_nwb"]

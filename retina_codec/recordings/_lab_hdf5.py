@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from retina_codec.datatypes import Recording, Stimulus
+from retina_codec.datatypes import Recording, Stimulus, did_you_mean
 
 from ._lazy import Joined, Stored
-from ._spelling import did_you_mean
 
 COUNTS = "binned"
 EXTRA_TEST_BINS = 1

@@ -15,11 +15,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from retina_codec.datatypes import Recording, Stimulus
+from retina_codec.datatypes import Recording, Stimulus, did_you_mean
 
 from ._frame_clock import measured_edges, observed_frames, rates_in_frames, regular_edges
 from ._lazy import Scaled, Stored
-from ._spelling import did_you_mean
 
 READABLE = ("ImageSeries", "OpticalSeries")
 EXTRAS = "scratch/retina_codec"

@@ -1,6 +1,6 @@
 """The page that a run leaves behind: one HTML file that needs nothing else."""
 
 from ._dynamics import Dynamics
-from ._page import write_phenomena, write_report
+from ._page import write_images, write_phenomena, write_report
 
-__all__ = ["Dynamics", "write_phenomena", "write_report"]
+__all__ = ["Dynamics", "write_images", "write_phenomena", "write_report"]

@@ -1,11 +1,12 @@
 """Put the sections into the template and write the page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike, getpid, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
@@ -14,6 +15,7 @@ from retina_codec.datatypes import (
     Effects,
     Event,
     Fields,
+    Maps,
     Modes,
     Predictions,
     Recording,
@@ -23,6 +25,7 @@ from retina_codec.figures import style
 
 from ._dynamics import Dynamics, dose_section, dynamic_section, type_section
 from ._explained import contribution_section, correlation_section, mode_section
+from ._images import image_sections
 from ._measured import prediction_section, recording_section
 from ._phenomena import phenomena_section
 from ._section import first_rows, heading, is_grid, listed, shown
@@ -132,6 +135,47 @@ def write_phenomena(
         sections = [phenomena_section(events, signatures, circuits)]
     return _write(
         Path(path), title=title, findings=findings, tables={}, provenance={}, sections=sections
+    )
+
+
+def write_images(
+    path: str | PathLike,
+    *,
+    summary: dict[str, Any],
+    tables: Mapping[str, Mapping[str, pd.DataFrame]],
+    gallery: Maps | None,
+    pictures: Mapping[int, np.ndarray],
+    names: Sequence[str],
+) -> Path:
+    """Write one HTML file about a network that classifies images.
+
+    Parameters
+    ----------
+    path
+        Where to write; an older page there is replaced.
+    summary
+        As in `write_report`.
+    tables
+        Of each part of the analysis that was done, by name.
+    gallery, pictures
+        Maps of modes, and the images they are of, by number, as people see them.
+    names
+        Of the classes.
+
+    Returns
+    -------
+    Path
+        Of the page.
+    """
+    with style():
+        sections = image_sections(tables, gallery, pictures, names)
+    return _write(
+        Path(path),
+        title=summary["title"],
+        findings=summary["findings"],
+        tables={key: value for key, value in summary.items() if key not in NOT_IN_TABLES},
+        provenance=summary["provenance"],
+        sections=sections,
     )
 
 

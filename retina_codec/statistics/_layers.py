@@ -143,7 +143,7 @@ def excitation_inhibition_correlation(contributions: Contributions) -> Float[np.
         )
         raise ValueError(msg)
     values = np.asarray(contributions.values, dtype=float)
-    return _row_correlation(values[:, promotes], -values[:, suppresses])
+    return row_correlation(values[:, promotes], -values[:, suppresses])
 
 
 def shuffled_features(
@@ -228,13 +228,24 @@ def layer_statistics(
     return pd.DataFrame(rows)
 
 
-def _statistics_of(record: Contributions, n_controls: int, rng: np.random.Generator) -> list[dict]:
+def check_pooled(record: Contributions) -> None:
+    """Raise an error if there is more than one number for each sample and feature.
+
+    Raises
+    ------
+    ValueError
+        If so.
+    """
     if len(record.values.shape) != 2:
         msg = (
             f"Contributions of layer {record.layer!r} must be pooled to axes (sample, feature), "
             f"got ({', '.join(record.axes_of('values'))}). Pool them when they are computed."
         )
         raise ValueError(msg)
+
+
+def _statistics_of(record: Contributions, n_controls: int, rng: np.random.Generator) -> list[dict]:
+    check_pooled(record)
     values = _some_samples(record, rng)
     used = values[:, values.any(axis=0)]
     cases: list[tuple[str, Callable, Callable, np.ndarray]] = [
@@ -274,7 +285,7 @@ def _median_sparsity(values) -> float:
 
 
 def _balance_of(promotes, suppresses) -> Callable:
-    return lambda x: float(np.median(_row_correlation(x[:, promotes], -x[:, suppresses])))
+    return lambda x: float(np.median(row_correlation(x[:, promotes], -x[:, suppresses])))
 
 
 def _sign_pairs(record: Contributions) -> tuple[np.ndarray, np.ndarray]:
@@ -296,9 +307,10 @@ def _principal_variances(values) -> Float[np.ndarray, " component"]:
     return variances if varies else np.zeros(len(variances))
 
 
-def _row_correlation(
+def row_correlation(
     a: Float[np.ndarray, "sample channel"], b: Float[np.ndarray, "sample channel"]
 ) -> Float[np.ndarray, " sample"]:
+    """Pearson's r of each row with that of the other; 0 where one does not vary."""
     a, b = (x - x.mean(axis=1, keepdims=True) for x in (a, b))
     norm = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return np.where(norm > 0, (a * b).sum(axis=1) / np.where(norm > 0, norm, 1.0), 0.0)

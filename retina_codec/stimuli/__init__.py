@@ -1,5 +1,9 @@
-"""Movies to show, and the windows through which a network sees them."""
+"""What networks see: movies and the windows onto them, and folders of pictures."""
 
+from .digits import (
+    DIGITS,
+    digits,
+)
 from .events import (
     between_grey,
     contrast_step,
@@ -8,7 +12,17 @@ from .events import (
     reversing_grating,
     step_of_contrast,
 )
-from .motion import flashed_bars, motion_reversal, object_motion, smooth_motion
+from .images import (
+    ImageFolder,
+    image_folder,
+    unreadable,
+)
+from .motion import (
+    flashed_bars,
+    motion_reversal,
+    object_motion,
+    smooth_motion,
+)
 from .movies import (
     Screen,
     drifting_grating,
@@ -19,17 +33,33 @@ from .movies import (
     steps,
     white_noise,
 )
-from .windows import Normalisation, Windows, normalisation, windows
+from .preparation import (
+    Preparation,
+    in_mode,
+    upright,
+)
+from .windows import (
+    Normalisation,
+    Windows,
+    normalisation,
+    windows,
+)
 
 __all__ = [
+    "DIGITS",
+    "ImageFolder",
     "Normalisation",
+    "Preparation",
     "Screen",
     "Windows",
     "between_grey",
     "contrast_step",
+    "digits",
     "drifting_grating",
     "flashed_bars",
     "flashes",
+    "image_folder",
+    "in_mode",
     "motion_reversal",
     "moving_bar",
     "natural_scenes",
@@ -42,6 +72,8 @@ __all__ = [
     "smooth_motion",
     "step_of_contrast",
     "steps",
+    "unreadable",
+    "upright",
     "white_noise",
     "windows",
 ]

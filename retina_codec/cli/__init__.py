@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ._images import images
+
 app = typer.Typer(
     name="retina-codec",
     help="Which interneurons made a ganglion cell fire, in which combination, with which field?",
@@ -15,6 +17,8 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(images)
 
 Out = Annotated[Path, typer.Option(help="Folder of the run; a run that was interrupted goes on.")]
 Seed = Annotated[int, typer.Option(help="Of all random numbers.")]

@@ -1,0 +1,144 @@
+"""How much of a class is in the part of an image that a mode uses."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from retina_codec.contributions import Target, frozen
+from retina_codec.datatypes import Maps
+from retina_codec.receptive_fields import as_input
+
+from ._insertion import INTERVAL, Hidden, grey_image, values_of
+
+
+def region_effects(
+    network: nn.Module,
+    images: Any,
+    maps: Maps,
+    *,
+    target: Target,
+    area: float = 0.1,
+    towards: Hidden = grey_image,
+    n_controls: int = 10,
+    seed: int = 0,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Show only the region of each mode, or hide it, beside regions of the same form elsewhere.
+
+    Parameters
+    ----------
+    network
+        From images to outputs; left as it was.
+    images
+        All images; `sample` of the maps counts them.
+    maps
+        Of modes in images.
+    target
+        Measured; what it chooses (a class), it chooses at the whole image.
+    area
+        Share of the pixels that is the region: where the positive part is largest.
+    towards
+        What hidden pixels show instead.
+    n_controls
+        Random shifts of the region, round the edges of the image: chance.
+    seed
+        Of the shifts.
+    progress
+        Whether to show a bar.
+
+    Returns
+    -------
+    For each map two rows: its `sample`, `mode`, `kind` ("kept": only the region is shown;
+    "removed": only the region is hidden), the `share` of the target's difference between the image
+    and the hidden image that is there ("kept") or lost ("removed"), and `control_share`, the mean
+    over shifted regions. NaN where there is no difference.
+
+    Raises
+    ------
+    ValueError
+        If the area is not between 0 and 1.
+    """
+    rng, rows = np.random.default_rng(seed), []
+    inside = maps.regions(area)
+    with frozen(network), torch.no_grad():
+        for region, (_, about) in tqdm(
+            zip(inside, maps.items.iterrows(), strict=True),
+            desc="regions",
+            total=len(inside),
+            disable=not progress,
+        ):
+            image = np.asarray(images[[int(about["sample"])]])
+            sets = np.array([region, *(_shifted(region, rng) for _ in range(n_controls))])
+            kept, removed = _shares(network, image, towards(image), sets, target)
+            rows += [
+                {
+                    "sample": about["sample"],
+                    "mode": about["mode"],
+                    "kind": kind,
+                    "share": found[0],
+                    "control_share": found[1:].mean() if n_controls else np.nan,
+                }
+                for kind, found in (("kept", kept), ("removed", removed))
+            ]
+    return pd.DataFrame(rows)
+
+
+def region_summary(table: pd.DataFrame, *, n_bootstraps: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Mean share of the target in regions of modes, beside shifted regions.
+
+    Parameters
+    ----------
+    table
+        Of `region_effects`.
+    n_bootstraps
+        How often images are drawn again.
+    seed
+        Of the bootstrap.
+
+    Returns
+    -------
+    One row for each kind: `share`, `control_share`, their mean `difference` with its 95 % interval
+    `low` to `high` over images, and `n_images`.
+
+    References
+    ----------
+    Efron & Tibshirani (1993), An Introduction to the Bootstrap.
+    """
+    rng, rows = np.random.default_rng(seed), []
+    for kind, part in table.groupby("kind", sort=False):
+        part = part.assign(difference=part["share"] - part["control_share"])
+        of_image = part.groupby("sample")[["share", "control_share", "difference"]].mean().dropna()
+        drawn = rng.integers(len(of_image), size=(n_bootstraps, len(of_image)))
+        means = of_image["difference"].to_numpy()[drawn].mean(axis=1)
+        low, high = np.percentile(means, INTERVAL)
+        rows.append(
+            {
+                "kind": kind,
+                **of_image.mean().to_dict(),
+                "low": low,
+                "high": high,
+                "n_images": len(of_image),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _shares(network, image, hidden, sets, target):
+    """Shares of the target that are there if only a region is shown, and lost if it is hidden."""
+    at_image = network(as_input(network, image))
+    kept = np.where(sets[:, None], image, hidden)
+    removed = np.where(sets[:, None], hidden, image)
+    batch = np.concatenate([image, hidden, kept, removed]).astype(image.dtype)
+    whole, nothing, *found = values_of(network, batch, target, at_image)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = (np.array(found).reshape(2, -1) - nothing) / (whole - nothing)
+    found[~np.isfinite(found)] = np.nan
+    return found[0], 1 - found[1]
+
+
+def _shifted(region, rng):
+    return np.roll(region, [rng.integers(n) for n in region.shape], axis=(0, 1))

@@ -1,0 +1,126 @@
+"""The settings of a run on images. The defaults are the documented configuration."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from retina_codec.contributions import (
+    Target,
+    class_logit,
+    class_probability,
+    entropy,
+    of_probabilities,
+    top_class,
+)
+
+from ._config import method_named
+
+DIGITS = "digits"
+
+TARGETS: Mapping[str, Callable[[], Target]] = {
+    "top-class": top_class,
+    "top-class-probability": lambda: of_probabilities(top_class()),
+    "entropy": entropy,
+}
+"""Targets by name; beside them class-N and class-N-probability."""
+
+OF_CLASS = re.compile(r"class-(\d+)(-probability)?")
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """Everything that decides what a run on images computes."""
+
+    images: str
+    """Folder of pictures, or "digits" for those of scikit-learn."""
+    network: str
+    """What `networks.load_image_network` takes."""
+    layers: tuple[str, ...] | None = None
+    """Layers to explain, or patterns of names; None for those of the network."""
+    test_layers: tuple[str, ...] | None = None
+    """Layers whose modes are tested causally, mapped and swept; None for `n_test_layers` of them,
+    evenly spread over depth, with the last."""
+    n_test_layers: int = 3
+    """How many layers are tested, unless they are named."""
+    target: str = "top-class"
+    """What is explained: top-class, top-class-probability, entropy, class-N, class-N-probability.
+    """
+    n_steps: int = 5
+    """Steps of the integration path, by the secant rule where it can follow the network."""
+    method: str = "SparseModes"
+    """Decomposition, by the name of its class."""
+    n_modes: int | None = None
+    """Modes to begin with; None for twice the features, but no more than images for selection."""
+    test_share: float = 0.5
+    """Share of the images of a folder, of each class, on which what the others chose is tested."""
+    least_firing: int = 10
+    """Modes that are active in fewer images are not tested beside classes."""
+    n_draws: int = 1000
+    """Draws of labels in another order."""
+    n_classes: int = 10
+    """Classes to control: those with most images."""
+    doses: tuple[float, ...] = (0.02, 0.05, 0.1, 0.25, 0.5)
+    """Shares of a layer's channels that are removed or kept alone."""
+    n_others: int = 30
+    """Images of other classes beside those of each class that is controlled."""
+    n_random: int = 2
+    """Draws of random channels."""
+    superclasses: dict[str, list[int]] = field(default_factory=dict)
+    """Sets of classes to control together, by name."""
+    n_maps: int = 12
+    """Test images whose maps are scored by insertion and deletion."""
+    n_repeats: int = 3
+    """Seeds of each setting in the sweep."""
+    seed: int = 0
+    """Of all random numbers."""
+
+    def __post_init__(self):
+        if self.target not in TARGETS and not OF_CLASS.fullmatch(self.target):
+            allowed = ", ".join([*TARGETS, "class-0", "class-0-probability"])
+            msg = f"Unknown target {self.target!r}. Expected one of: {allowed}."
+            raise ValueError(msg)
+        method_named(self.method)
+        for name in ("n_test_layers", "n_steps", "least_firing", "n_draws", "n_classes"):
+            self._at_least_one(name)
+        for name in ("n_others", "n_random", "n_maps", "n_repeats"):
+            self._at_least_one(name)
+        if not 0 < self.test_share < 1:
+            msg = f"'test_share' must be between 0 and 1, got {self.test_share}."
+            raise ValueError(msg)
+        if not self.doses or not all(0 < dose <= 1 for dose in self.doses):
+            msg = f"'doses' must be shares above 0, up to 1, got {list(self.doses)}."
+            raise ValueError(msg)
+
+    def _at_least_one(self, name: str) -> None:
+        if getattr(self, name) < 1:
+            msg = f"'{name}' must be at least 1, got {getattr(self, name)}."
+            raise ValueError(msg)
+
+    def make_target(self) -> Target:
+        """Return the target as a function."""
+        if self.target in TARGETS:
+            return TARGETS[self.target]()
+        number, probability = OF_CLASS.fullmatch(self.target).groups()
+        return (class_probability if probability else class_logit)(int(number))
+
+
+def superclass(text: str) -> tuple[str, list[int]]:
+    """Read a set of classes from the command line, such as ``dog=151-268`` or ``odd=1,3,5``.
+
+    Raises
+    ------
+    ValueError
+        If it is written otherwise.
+
+    Examples
+    --------
+    >>> superclass("cats=281-283,285")
+    ('cats', [281, 282, 283, 285])
+    """
+    name, _, numbers = text.partition("=")
+    parts = [re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip()) for part in numbers.split(",")]
+    if not name.strip() or not all(parts):
+        msg = f"Expected a superclass as NAME=NUMBERS, such as dog=151-268, got {text!r}."
+        raise ValueError(msg)
+    ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) for part in parts]
+    return name.strip(), sorted({number for some in ranges for number in some})

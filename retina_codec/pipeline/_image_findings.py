@@ -1,0 +1,226 @@
+"""What a run on images found: statements with numbers, intervals and controls."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from ._image_run import ImageRun
+from ._image_tests import ALL_MODES, FIRST
+
+Tables = Mapping[str, pd.DataFrame]
+TEN_PERCENT = 0.1
+
+
+def first_findings(run: ImageRun) -> list[str]:
+    """Say what the network was shown and how well it knows it."""
+    table = run.predictions
+    labelled = table[table["label"] >= 0]
+    right = (labelled["label"] == labelled["predicted"]).mean()
+    n_doubtful = int(labelled["doubtful"].sum())
+    gaps = {
+        layer: float(np.nanmedian(record.relative_gap)) for layer, record in run.explained.items()
+    }
+    worst = max(gaps, key=gaps.get)
+    return [
+        f"{run.known.name} on {len(table)} images, {len(labelled)} of them with a label, in "
+        f"{labelled['label'].nunique()} classes: {right:.1%} right; {n_doubtful} labels are "
+        "doubtful (the network is sure of another class). Classes, modes and channels are chosen "
+        f"on {int(run.selection.sum())} images and tested on the other {len(run.test)}.",
+        f"Contributions in {len(gaps)} layers: the median gap is {gaps[worst]:.2%} of the change "
+        f"of the target in the worst layer ({worst}).",
+    ]
+
+
+def layer_findings(tables: Tables) -> Iterator[str]:
+    """Say how sparsity, dimensionality and balance change with depth, beside chance."""
+    table = tables["layers"].drop_duplicates(["kind", "layer", "statistic"])
+    for name in ("sparsity", "components to 95 %"):
+        for kind in ("contributions, promoting", "activations, positive"):
+            yield _across(table[(table["kind"] == kind) & (table["statistic"] == name)], name, kind)
+    balance = table["statistic"] == "excitation-inhibition correlation"
+    rows = table[balance & (table["kind"] == "contributions")]
+    yield _across(rows, "correlation of excitation and inhibition", "contributions")
+    means = tables["class_dimensionality"]
+    for kind, rows in means.groupby("kind", sort=False):
+        first, last = rows.iloc[0], rows.iloc[-1]
+        yield (
+            f"Means of {int(first['n_classes'])} classes, {kind}: {int(first['components'])} "
+            f"components to 95 % in {first['layer']} (labels by chance {first['chance']:.0f}), "
+            f"{int(last['components'])} in {last['layer']} ({last['chance']:.0f})."
+        )
+
+
+def class_findings(tables: Tables) -> Iterator[str]:
+    """Say how far modes go with classes."""
+    for (kind), rows in tables["class_summary"].groupby("kind", sort=False):
+        tested = rows.dropna(subset=["r"])
+        if not len(tested):
+            yield f"Classes: no {kind} fires often enough to be tested."
+            continue
+        last = tested.iloc[-1]
+        yield (
+            f"Layer {last['layer']}, {kind}: {int(last['class_modes'])} of "
+            f"{int(last['n_tested'])} tested go with a class (r > 0.2, q < 0.05), and cover "
+            f"{int(last['classes_covered'])} of {int(last['n_classes'])} classes; median best r "
+            f"{last['r']:.2f} ({last['low']:.2f} to {last['high']:.2f}; chance "
+            f"{last['chance']:.2f}; on images for tests {last['r_test']:.2f})."
+        )
+
+
+def contrast_findings(tables: Tables) -> Iterator[str]:
+    """Say whether contributions to a contrast are as sparse as those to one class."""
+    table = tables["contrast"]
+    sparsity = table[table["statistic"] == "sparsity"].pivot(
+        index="layer", columns="kind", values="value"
+    )
+    sparsity = sparsity.loc[tables["contrast_alike"]["layer"]]
+    last = sparsity.iloc[-1]
+    yield (
+        f"Sparsity of promoting parts in {sparsity.index[-1]}: contrast of the two best classes "
+        f"{last['contrast']:.2f}, best class {last['best class']:.2f}, activations "
+        f"{last['activations']:.2f}; the two targets share r = "
+        f"{tables['contrast_alike']['r'].iloc[-1]:.2f} of an image's features (median), in "
+        f"{sparsity.index[0]} r = {tables['contrast_alike']['r'].iloc[0]:.2f}."
+    )
+
+
+def head_findings(tables: Tables) -> Iterator[str]:
+    """Say whether heads are sparser than random groups."""
+    for kind, rows in tables["heads"].groupby("kind", sort=False):
+        n_above = int((rows["p"] < 0.05).sum())
+        yield (
+            f"Heads, {kind}: sparser than random groups of channels in {n_above} of {len(rows)} "
+            f"layers (p < 0.05); mean difference {rows['difference'].mean():+.2f}."
+        )
+
+
+def control_findings(tables: Tables) -> Iterator[str]:
+    """Say what removing and keeping a class mode does, beside other choices of channels."""
+    yield from _control(tables["control_costs"], tables["control_scores"], "class mode")
+
+
+def superclass_findings(tables: Tables) -> Iterator[str]:
+    """Say what removing the mode of a set of classes does."""
+    costs = tables["superclass_costs"]
+    rows = costs[(costs["measure"] == "accuracy") & (costs["ranking"] == FIRST)]
+    for _, row in rows.iterrows():
+        verb = "Removing" if row["kind"] == "ablated" else "Keeping only"
+        yield (
+            f"{verb} {row['dose']:.0%} of the channels of {row['layer']} by the mode of a set of "
+            f"classes costs the set {row['own_cost']:.0%} and others {row['others_cost']:.0%} of "
+            f"their accuracy (n = {int(row['n_classes'])} sets)."
+        )
+
+
+def map_findings(tables: Tables) -> Iterator[str]:
+    """Say how good maps are, and whether modes use different places."""
+    summary = tables["insertion_summary"]
+    for kind, rows in summary[summary["method"] == ALL_MODES].groupby("kind", sort=False):
+        rivals = ", ".join(
+            f"{row['rival']} {row['advantage']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
+            for _, row in rows.iterrows()
+        )
+        n = int(rows["n_images"].iloc[0])
+        yield (
+            f"Pixels {kind} in the order of the maps of all modes, n = {n} images: area "
+            f"{rows['auc'].iloc[0]:.3f}; advantage over {rivals}."
+        )
+    for _, row in tables["regions_summary"].iterrows():
+        yield (
+            f"Regions of modes (10 % of the pixels) {row['kind']}: {row['share']:.1%} of the "
+            f"target, shifted regions {row['control_share']:.1%}; difference "
+            f"{row['difference']:+.1%} ({row['low']:+.1%} to {row['high']:+.1%})."
+        )
+    overlap = tables["overlap_summary"]
+    for _, row in overlap[overlap["measure"] == "iou"].iterrows():
+        yield (
+            f"Overlap of regions, {row['kind']}: IoU {row['value']:.2f} "
+            f"({row['low']:.2f} to {row['high']:.2f}; two modes in two images {row['chance']:.2f})."
+        )
+
+
+def steering_findings(tables: Tables) -> Iterator[str]:
+    """Say what scaling a mode does, and how many modes change a prediction."""
+    if "steering" in tables:
+        table = tables["steering"]
+        ends = table[table["factor"].isin([table["factor"].min(), table["factor"].max()])]
+        means = ends.groupby(["control", "factor"])["mean"].mean()
+        low, high = table["factor"].min(), table["factor"].max()
+        n = table["of_class"].nunique()
+        yield (
+            f"Probability of a class when its mode is scaled (n = {n} classes): x {low:g} "
+            f"{means[0, low]:.2f}, x {high:g} {means[0, high]:.2f}; random channels "
+            f"{means[1, low]:.2f} and {means[1, high]:.2f}."
+        )
+    flips = tables["flips"]
+    done = flips.dropna(subset=["n_modes"])
+    yield (
+        f"Removing modes changes the prediction in {len(done)} of {len(flips)} images; the fewest "
+        f"found: median {done['n_modes'].median():g} modes (proven smallest in "
+        f"{int(done['proven_smallest'].sum())}), in random order "
+        f"{done['random_n_modes'].median():g}, the same shares of random channels "
+        f"{done['permuted_n_modes'].median():g}."
+    )
+
+
+def sweep_findings(tables: Tables) -> Iterator[str]:
+    """Say how much settings and seeds matter."""
+    for layer, rows in tables["sweep"].groupby("layer", sort=False):
+        of_seeds = rows.groupby("setting", sort=False)["agreement_of_seeds"].mean()
+        yield (
+            f"Layer {layer}: over {rows['setting'].nunique()} settings R2 held out is "
+            f"{rows['r2'].min():.2f} to {rows['r2'].max():.2f}; seeds of the run's setting agree "
+            f"with {of_seeds.iloc[0]:.2f}, settings with that of the run with "
+            f"{rows['agreement'].min():.2f} to {rows['agreement'].max():.2f} (modes of shuffled "
+            f"features {rows['agreement_chance'].mean():.2f})."
+        )
+
+
+FINDINGS: Mapping[str, Callable[[Tables], Iterator[str]]] = {
+    "layers": layer_findings,
+    "classes": class_findings,
+    "contrast": contrast_findings,
+    "heads": head_findings,
+    "control": control_findings,
+    "superclass": superclass_findings,
+    "maps": map_findings,
+    "steering": steering_findings,
+    "sweep": sweep_findings,
+}
+"""Sentences of each part."""
+
+
+def _across(rows: pd.DataFrame, name: str, kind: str) -> str:
+    depth = np.arange(len(rows))
+    rho = rows["value"].corr(pd.Series(depth, index=rows.index), method="spearman")
+    first, last = rows.iloc[0], rows.iloc[-1]
+    trend = f"; rank correlation with depth {rho:+.2f} over {len(rows)} layers"
+    return (
+        f"{kind[0].upper()}{kind[1:]}: {name} {first['value']:.2f} in {first['layer']} (chance "
+        f"{first['chance']:.2f}), {last['value']:.2f} in {last['layer']} ({last['chance']:.2f})"
+        f"{trend if len(rows) > 2 else ''}."
+    )
+
+
+def _control(costs: pd.DataFrame, scores: pd.DataFrame, what: str) -> Iterator[str]:
+    accuracy = costs[(costs["measure"] == "accuracy") & (costs["kind"] == "ablated")]
+    for layer, rows in accuracy[accuracy["ranking"] == FIRST].groupby("layer", sort=False):
+        row = rows.iloc[(rows["dose"] - TEN_PERCENT).abs().argmin()]
+        yield (
+            f"Layer {layer}: without the first {row['dose']:.0%} of the channels of its {what} a "
+            f"class loses {row['own_cost']:.0%} of its accuracy, others {row['others_cost']:.0%}: "
+            f"{row['ratio']:.1f} times as much ({row['ratio_low']:.1f} to {row['ratio_high']:.1f}; "
+            f"n = {int(row['n_classes'])} classes)."
+        )
+    ablated = scores[(scores["measure"] == "accuracy") & (scores["kind"] == "ablated")]
+    for layer, rows in ablated.groupby("layer", sort=False):
+        rivals = ", ".join(
+            f"{row['ranking']} {row['first_difference']:+.2f} "
+            f"({row['first_difference_low']:+.2f} to {row['first_difference_high']:+.2f})"
+            for _, row in rows.dropna(subset=["first_difference"]).iterrows()
+        )
+        yield (
+            f"Layer {layer}, area of the class less that of others when channels are removed, "
+            f"{FIRST} less each rival (below 0: it hits the class more than the rival): {rivals}."
+        )

@@ -1,0 +1,239 @@
+"""The causal parts of the analysis of an image network, on images that chose nothing."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from retina_codec import causal, receptive_fields
+from retina_codec.causal import Ranking
+from retina_codec.contributions import of_probabilities, top_class
+from retina_codec.datatypes import Maps
+from retina_codec.statistics import class_correlations
+
+from ._image_run import ACTIVATIONS, CONTRIBUTIONS, ImageRun
+from ._kept import kept
+
+Tables = dict[str, pd.DataFrame]
+FIRST = "contribution mode"
+ALL_MODES = "modes"
+SUPERCLASS_DOSES = (0.09, 0.37)
+FEW = 4
+N_FLIPS = 30
+SMOOTHING = 4.0
+SMALL = 32
+"""Side in pixels below which images are too small to be blurred or cut into squares of 8."""
+
+
+def control_part(run: ImageRun) -> Tables:
+    """Remove, or keep alone, the channels of class modes, beside seven other choices."""
+
+    def controlled():
+        return _over_layers(
+            run.test_layers,
+            lambda layer: causal.class_control(
+                run.known.network,
+                run.images_for_tests,
+                run.labels[run.test],
+                layer=layer,
+                rankings=rankings_of(run, layer, run.labels),
+                classes=run.classes,
+                doses=run.config.doses,
+                n_random=run.config.n_random,
+                n_others=run.config.n_others,
+                channel_axis=run.known.channel_axis,
+                seed=run.config.seed,
+                progress=run.progress,
+            ),
+        )
+
+    return _with_scores(run, "control", controlled)
+
+
+def superclass_part(run: ImageRun) -> Tables:
+    """Control sets of classes in all tested layers at the same time."""
+    sets = run.sets
+    if not sets:
+        return {}
+    labels = causal.in_sets(run.labels, sets)
+
+    def controlled():
+        return causal.superclass_control(
+            run.known.network,
+            run.images_for_tests,
+            run.labels[run.test],
+            rankings={layer: rankings_of(run, layer, labels) for layer in run.test_layers},
+            sets=sets,
+            doses=SUPERCLASS_DOSES,
+            n_random=run.config.n_random,
+            n_others=run.config.n_others,
+            channel_axis=run.known.channel_axis,
+            seed=run.config.seed,
+            progress=run.progress,
+        )
+
+    return _with_scores(run, "superclass", controlled)
+
+
+def rankings_of(run: ImageRun, layer: str, labels: np.ndarray) -> dict[str, Ranking]:
+    """Ways to say which channels matter for a class, chosen on the images for selection."""
+    index = np.flatnonzero(run.selection)
+    modes, others = (run.modes[kind][layer] for kind in (CONTRIBUTIONS, ACTIVATIONS))
+    return {
+        FIRST: causal.by_class_mode(modes, labels, index=index),
+        "contribution modes": causal.by_summed_class_modes(modes, labels, index=index),
+        "activation mode": causal.by_class_mode(others, labels, index=index),
+        "mean contribution": causal.by_class_mean(run.explained[layer], labels, index=index),
+        "mean activation": causal.by_class_mean(run.activations[layer], labels, index=index),
+        "activation x gradient": causal.by_gradient(run.gradients[layer], labels, index=index),
+    }
+
+
+def maps_part(run: ImageRun) -> Tables:
+    """Where in images modes act, and how good such maps are beside others."""
+    layer = run.map_layer
+    common = {
+        "contributions": run.explained[layer],
+        "modes": run.modes[CONTRIBUTIONS][layer],
+        "channel_axis": run.known.channel_axis,
+    }
+    gallery = kept_gallery(run, common)
+    target, index = of_probabilities(top_class()), run.mapped
+    images = np.asarray(run.images[index])
+    block = 8 if images.shape[-1] > SMALL else 1
+
+    def inserted():
+        return causal.insertion_deletion(
+            run.known.network,
+            images,
+            saliency_maps(run, images, index, common),
+            target=target,
+            block=block,
+            seed=run.config.seed,
+            progress=run.progress,
+        )
+
+    def regions():
+        return causal.region_effects(
+            run.known.network,
+            run.images,
+            gallery,
+            target=target,
+            seed=run.config.seed,
+            progress=run.progress,
+        )
+
+    tables = {
+        "insertion": run.table("insertion", inserted),
+        "regions": run.table("regions", regions),
+        "overlap": run.table("overlap", lambda: receptive_fields.map_overlap(gallery)),
+    }
+    summaries = {
+        "insertion_summary": causal.insertion_summary,
+        "regions_summary": causal.region_summary,
+        "overlap_summary": receptive_fields.overlap_summary,
+    }
+    for name, summary in summaries.items():
+        table = tables[name.removesuffix("_summary")]
+        tables[name] = run.table(name, lambda summary=summary, table=table: summary(table))
+    return tables
+
+
+def kept_gallery(run: ImageRun, common: Mapping) -> Maps:
+    """Map the modes of the class with most images, where they are most active."""
+
+    def made():
+        items = receptive_fields.gallery_items(
+            common["modes"],
+            run.labels,
+            class_=run.shown_class,
+            n_modes=FEW,
+            n_images=FEW,
+            n_others=2,
+            class_names=run.names,
+        )
+        smoothing = SMOOTHING if run.images[:1].shape[-1] > SMALL else 0.0
+        return receptive_fields.gallery_maps(
+            run.known.network, run.images, items, target=top_class(), smoothing=smoothing, **common
+        )
+
+    return kept(run.out / "gallery.nc", made)
+
+
+def saliency_maps(run: ImageRun, images, index, common: Mapping) -> dict[str, np.ndarray]:
+    """Map the same images by all modes together and by rivals, by name."""
+    every = range(len(common["modes"].dictionary))
+    rivals: dict[str, Callable] = {
+        ALL_MODES: receptive_fields.mode_map(
+            common["contributions"],
+            common["modes"],
+            which=every,
+            index=index,
+            channel_axis=common["channel_axis"],
+        ),
+        "gradient x input": receptive_fields.gradient_times_input,
+        "integrated gradients": receptive_fields.integrated_gradients_map(),
+        "edges": receptive_fields.edge_map,
+        "middle": receptive_fields.centre_map,
+    }
+    if run.known.channel_axis == 1:
+        rivals["Grad-CAM"] = receptive_fields.grad_cam(run.map_layer)
+    return {name: make(run.known.network, images, top_class()) for name, make in rivals.items()}
+
+
+def steering_part(run: ImageRun) -> Tables:
+    """Scale modes of classes up and down, and find the fewest that change a prediction."""
+    layer = run.map_layer
+    modes = run.modes[CONTRIBUTIONS][layer]
+
+    def steered():
+        r = class_correlations(np.asarray(modes.loadings)[run.selection], run.labels[run.selection])
+        found = []
+        for class_ in run.classes[:FEW]:
+            found.append(_steering(run, modes, int(np.argmax(r[:, class_])), class_))
+        return pd.concat(found)
+
+    def flipped():
+        return causal.flipping_modes(
+            run.known.network,
+            run.images,
+            run.explained[layer],
+            modes,
+            index=run.test[np.linspace(0, len(run.test) - 1, N_FLIPS).astype(int)],
+            channel_axis=run.known.channel_axis,
+            seed=run.config.seed,
+            progress=run.progress,
+        )
+
+    found = {"flips": run.table("flips", flipped)}
+    return ({"steering": run.table("steering", steered)} if run.classes else {}) | found
+
+
+def _steering(run: ImageRun, modes, mode: int, class_: int) -> pd.DataFrame:
+    shown = run.test[run.labels[run.test] == class_][: run.config.n_others]
+    table = causal.steering_curve(
+        run.known.network,
+        run.images[shown],
+        modes,
+        mode=mode,
+        classes=[class_],
+        channel_axis=run.known.channel_axis,
+        seed=run.config.seed,
+    )
+    return table.assign(of_class=class_, layer=modes.layer)
+
+
+def _with_scores(run: ImageRun, name: str, make: Callable[[], pd.DataFrame]) -> Tables:
+    if not run.classes and name == "control":
+        return {}
+    table = run.table(name, make)
+    scores, costs = f"{name}_scores", f"{name}_costs"
+    return {
+        name: table,
+        scores: run.table(scores, lambda: causal.control_scores(table)),
+        costs: run.table(costs, lambda: causal.control_costs(table)),
+    }
+
+
+def _over_layers(layers, make: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat([make(layer) for layer in layers])

@@ -1,0 +1,221 @@
+"""Other maps of which pixels drove a target, to hold maps of modes against.
+
+Each is a function ``(network, images, target) -> "sample y x"``, or makes one from its settings.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.ndimage import sobel
+from torch import nn
+
+from retina_codec.contributions import Target, frozen, probed
+from retina_codec.datatypes import Contributions, Modes
+
+from .instantaneous import AT_THE_SAMPLE, as_input, in_batches, midpoints
+from .maps import (
+    BATCH,
+    NO_MODE,
+    Baseline,
+    How,
+    Numbers,
+    along_path,
+    as_baseline,
+    check_modes,
+    fixed,
+    maps_through,
+    shares_at,
+)
+
+Saliency = Callable[[nn.Module, Any, Target], Float[np.ndarray, "sample y x"]]
+
+
+def gradient_times_input(
+    network: nn.Module, images: Any, target: Target
+) -> Float[np.ndarray, "sample y x"]:
+    """Gradient of the target at the image times the image, summed over colours.
+
+    References
+    ----------
+    Shrikumar, Greenside & Kundaje (2017), ICML, arXiv:1704.02685.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(4, 1))
+    >>> found = gradient_times_input(
+    ...     network, np.ones((1, 1, 2, 2), np.float32), lambda output, _: output[:, 0]
+    ... )
+    >>> bool(np.allclose(found.ravel(), network[1].weight[0].detach()))
+    True
+    """
+    return _gradients(network, images, target, AT_THE_SAMPLE, 0.0)
+
+
+def integrated_gradients_map(n_steps: int = 20, *, baseline: Baseline = 0.0) -> Saliency:
+    """Gradient averaged along the path from the baseline, times the difference from it.
+
+    Parameters
+    ----------
+    n_steps
+        Steps of the path; gradients are taken in the middle of each.
+    baseline
+        Number or array that broadcasts to an image.
+
+    References
+    ----------
+    Sundararajan, Taly & Yan (2017), ICML, arXiv:1703.01365.
+    """
+
+    def integrated(network, images, target):
+        return _gradients(network, images, target, midpoints(n_steps), baseline)
+
+    return integrated
+
+
+def grad_cam(layer: str) -> Saliency:
+    """Grad-CAM: channels of a layer of maps, each weighted by its mean gradient, where above 0.
+
+    Parameters
+    ----------
+    layer
+        Puts out "sample channel y x"; its maps are enlarged to the image, linearly.
+
+    Notes
+    -----
+    ``relu(sum over channels of mean over space of (dT / dz) times z)``.
+
+    References
+    ----------
+    Selvaraju et al. (2017), ICCV, arXiv:1610.02391.
+    """
+
+    def cam(network, images, target):
+        def of_batch(batch):
+            value_of, _ = fixed(network, batch, target)
+            with torch.enable_grad(), probed(network, [layer]) as kept:
+                value = value_of(network(batch))
+                units = kept[layer]
+                if units.ndim != 4:
+                    msg = (
+                        f"Grad-CAM needs a layer that puts out (sample, channel, y, x); {layer!r} "
+                        f"puts out {tuple(units.shape)}."
+                    )
+                    raise ValueError(msg)
+                (slopes,) = torch.autograd.grad(value.sum(), units)
+            weights = slopes.mean(dim=(2, 3), keepdim=True)
+            found = torch.relu((weights * units).sum(dim=1, keepdim=True)).detach()
+            return nn.functional.interpolate(found, batch.shape[2:], mode="bilinear")[:, 0]
+
+        return _in_batches(network, images, of_batch)
+
+    return cam
+
+
+def mode_map(
+    contributions: Contributions,
+    modes: Modes,
+    *,
+    which: Numbers,
+    index: Numbers | None = None,
+    **how: Any,
+) -> Saliency:
+    """Net map of some modes together: the sum of what `mode_maps` gives for each.
+
+    Parameters
+    ----------
+    contributions, modes
+        As in `mode_maps`.
+    which
+        Modes.
+    index
+        Which samples of the contributions the images are; None if they are all.
+    **how
+        As in `mode_maps`.
+    """
+    every = np.arange(len(contributions.values)) if index is None else np.asarray(index, dtype=int)
+    check_modes(which, len(modes.dictionary), lowest=NO_MODE)
+    shares = shares_at(contributions, modes, every)
+
+    def together(rows):
+        return shares(rows)[:, :, list(which)].sum(axis=2, keepdims=True)
+
+    def of_modes(network, images, target):
+        if len(every) != len(images):
+            msg = f"There are {len(images)} images, but 'index' tells of {len(every)}."
+            raise ValueError(msg)
+        with frozen(network):
+            values, _ = maps_through(
+                network,
+                images,
+                np.arange(len(images)),
+                How(modes.layer, target, **how),
+                together,
+                rest=False,
+            )
+        return values[:, 0].sum(axis=1)
+
+    return of_modes
+
+
+def random_map(seed: int = 0) -> Saliency:
+    """Independent noise: what no map may be worse than.
+
+    Examples
+    --------
+    >>> random_map()(None, np.zeros((2, 3, 4, 5)), None).shape
+    (2, 4, 5)
+    """
+
+    def noise(network, images, target):
+        return np.random.default_rng(seed).random((len(images), *np.shape(images[:1])[2:]))
+
+    return noise
+
+
+def centre_map(network: nn.Module, images: Any, target: Target) -> Float[np.ndarray, "sample y x"]:
+    """Nearness to the middle of the image: photographers put there what they show.
+
+    Examples
+    --------
+    >>> anything = lambda output, _: output
+    >>> centre_map(nn.Identity(), np.zeros((1, 3, 3, 3)), anything)[0].argmax().item()
+    4
+    """
+    shape = np.shape(images[:1])[2:]
+    y, x = (np.linspace(-1, 1, n) for n in shape)
+    return np.tile(-np.hypot(y[:, None], x), (len(images), 1, 1))
+
+
+def edge_map(network: nn.Module, images: Any, target: Target) -> Float[np.ndarray, "sample y x"]:
+    """Strength of edges in the mean colour: a map that knows the image, but not the network.
+
+    References
+    ----------
+    Adebayo et al. (2018), NeurIPS, arXiv:1810.03292.
+    """
+    grey = np.asarray(images[:], dtype=float).mean(axis=1)
+    return np.hypot(sobel(grey, axis=1), sobel(grey, axis=2))
+
+
+def _gradients(network, images, target, points: Sequence[float], baseline: Baseline):
+    def of_batch(batch):
+        value_of, _ = fixed(network, batch, target)
+        total = 0.0
+        for output, begin, _ in along_path(network, batch, points, baseline):
+            total = total + torch.autograd.grad(value_of(output).sum(), begin)[0] / len(points)
+        return (total * (batch - as_baseline(baseline, batch))).sum(dim=1)
+
+    return _in_batches(network, images, of_batch)
+
+
+def _in_batches(network, images, of_batch) -> np.ndarray:
+    with frozen(network):
+        (found,) = in_batches(
+            np.arange(len(images)),
+            lambda rows: [of_batch(as_input(network, images[rows])).cpu().numpy()],
+            BATCH,
+        )
+    return found
