@@ -191,20 +191,20 @@ def test_a_channel_is_necessary_and_sufficient_for_its_class():
 
 
 def slow_control(network, images, labels, *, layer, ranking, number, dose, kind, axis):
-    """Loop `ablated` and `preserved`, one condition and one image at a time."""
+    """Use `ablated` and `preserved`, one condition after the other."""
     scores = ranking(number)
     n = max(1, round(dose * len(scores)))
     channels = np.argsort(-scores)[:n].tolist()
     change = {"ablated": ablated, "preserved": preserved}[kind]
+    before = predict(network, images)
+    with change(network, layer, channels, channel_axis=axis):
+        after = predict(network, images)
     found = {"own": [], "others": []}
-    for image, label in zip(images, labels, strict=True):
+    for was, now, label in zip(before, after, labels, strict=True):
         if label >= 0:
-            before = predict(network, image[None])[0]
-            with change(network, layer, channels, channel_axis=axis):
-                after = predict(network, image[None])[0]
             found["own" if label == number else "others"].append(
-                [one.argmax() == label for one in (before, after)]
-                + [softmax(one)[label] for one in (before, after)]
+                [one.argmax() == label for one in (was, now)]
+                + [softmax(one)[label] for one in (was, now)]
             )
     return {whose: np.mean(rows, axis=0) for whose, rows in found.items()}
 

@@ -10,9 +10,10 @@ from torch import nn
 from retina_codec.causal import (
     flipping_modes,
     grey,
-    holds_of_modes,
     mean,
+    relative_to_largest,
     resampled,
+    shares_among_modes,
     steered,
     steering_curve,
     zero,
@@ -85,8 +86,13 @@ def one_channel_each():
 def test_holds_are_shares_among_modes():
     dictionary = [[3, 0, 0, 1, 0, 0], [1, 2, 0, 1, 0, 0]]  # three channels, the last unused
     loadings = [[1, 0], [1, 1]]  # the second mode is half as strong
-    found = holds_of_modes(modes_of(dictionary, loadings))
-    np.testing.assert_allclose(found, [[4 / 5, 0, 0], [1 / 5, 1, 0]])
+    found = shares_among_modes(modes_of(dictionary, loadings))
+    np.testing.assert_allclose(found, [[8 / 10, 0, 0], [2 / 10, 1, 0]])
+
+
+def test_holds_are_relative_to_the_strongest_channel():
+    found = relative_to_largest(modes_of([[3, 0, 0, 1, 0, 2], [0] * 6], np.ones((2, 2))))
+    np.testing.assert_allclose(found, [[1, 0, 0.5], [0, 0, 0]])
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.5, 1.0, 3.0])
@@ -105,11 +111,11 @@ def test_all_modes_together_lead_to_the_replacement(network, replacement):
     rng = np.random.default_rng(1)
     modes = modes_of(rng.uniform(size=(3, 2 * N)), rng.uniform(size=(7, 3)))
     towards = replacement(network, "0", images)
-    holds = holds_of_modes(modes)
+    holds = shares_among_modes(modes)
     np.testing.assert_allclose(holds.sum(axis=0), 1)
     moved = images - sum(holds) * (images - towards.numpy())
     np.testing.assert_allclose(moved, np.broadcast_to(towards, images.shape), atol=1e-6)
-    with steered(network, modes, 1, 0.0, towards=towards):
+    with steered(network, modes, 1, 0.0, holds=shares_among_modes, towards=towards):
         found = predict(network, images)
     np.testing.assert_allclose(found, images - holds[1] * (images - towards.numpy()), atol=1e-6)
 

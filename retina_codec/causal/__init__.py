@@ -18,7 +18,7 @@ from ._rankings import (
 )
 from ._regions import region_effects, region_summary
 from ._replacements import grey, mean, resampled, zero
-from ._steering import holds_of_modes, steered, steering_curve
+from ._steering import relative_to_largest, shares_among_modes, steered, steering_curve
 
 __all__ = [
     "Ranking",
@@ -38,7 +38,6 @@ __all__ = [
     "flipping_modes",
     "grey",
     "grey_image",
-    "holds_of_modes",
     "in_sets",
     "insertion_deletion",
     "insertion_summary",
@@ -48,8 +47,10 @@ __all__ = [
     "preserved",
     "region_effects",
     "region_summary",
+    "relative_to_largest",
     "resampled",
     "selectivity",
+    "shares_among_modes",
     "steered",
     "steering_curve",
     "superclass_control",

@@ -13,7 +13,7 @@ from retina_codec.contributions import frozen, hooked
 from retina_codec.networks import predict
 from retina_codec.receptive_fields import as_input
 
-from ._conditions import responses_under
+from ._conditions import responses_under, shared_part
 from ._replacements import Replacement
 
 EQUAL_MASS, EQUAL_NUMBER = "random of equal mass", "random of equal number"
@@ -153,6 +153,7 @@ def measured(network, samples, labels, index, conditions, instead, setting):
     stacked = np.concatenate(list(both.values()), axis=1)
     _, once, back = np.unique(stacked, axis=0, return_index=True, return_inverse=True)
     factors = {layer: one[once][:, None].astype(np.float32) for layer, one in both.items()}
+    shared = shared_part(network, np.asarray(samples[index[:2]]), list(factors))
     before, after = [], []
     for first in range(0, len(index), IMAGES_AT_ONCE):
         part = slice(first, first + IMAGES_AT_ONCE)
@@ -168,6 +169,7 @@ def measured(network, samples, labels, index, conditions, instead, setting):
                 there,
                 channel_axis=setting.channel_axis,
                 reduced=reduced,
+                shared=shared,
             )
         )
     whole = np.concatenate(after, axis=2)[back.ravel()]

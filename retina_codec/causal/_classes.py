@@ -110,6 +110,22 @@ def class_control(
     References
     ----------
     Melander et al. (2026), arXiv 2603.06557.
+
+    Examples
+    --------
+    >>> network, labels = nn.Sequential(nn.Identity()), np.arange(3)
+    >>> table = class_control(
+    ...     network,
+    ...     np.eye(3, dtype=np.float32),
+    ...     labels,
+    ...     layer="0",
+    ...     rankings={"its channel": lambda number: np.eye(3)[number]},
+    ...     classes=[1],
+    ...     doses=[0.3],
+    ...     progress=False,
+    ... )
+    >>> table[table["ranking"] == "its channel"].set_index("kind")["own_cost"].to_dict()
+    {'ablated': 1.0, 'preserved': 0.0}
     """
     return _control(
         network,

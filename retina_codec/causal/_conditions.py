@@ -6,6 +6,7 @@ allows it; otherwise at least the entrance of the stimulus.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +23,13 @@ ROWS_AT_ONCE = 1024
 NUMBERS_AT_ONCE = 2**25  # that a layer puts out under all conditions of a pass
 
 
+class Shared(NamedTuple):
+    """Up to which layer conditions share a pass (None: nothing), and how many numbers follow."""
+
+    begin: str | None
+    numbers: int
+
+
 def responses_under(
     network: nn.Module,
     batch: np.ndarray,
@@ -30,6 +38,7 @@ def responses_under(
     *,
     channel_axis: int = 1,
     reduced: Callable[[np.ndarray], np.ndarray] = np.asarray,
+    shared: Shared | None = None,
 ) -> Float[np.ndarray, "condition ..."]:
     """Let layers put out ``towards + factor * (output - towards)`` in each channel.
 
@@ -49,15 +58,26 @@ def responses_under(
     reduced
         What is kept of the outputs "condition sample cell" of some of the conditions; all by
         default.
+    shared
+        Of `shared_part` with the same layers; found out by default, which takes some passes.
     """
     found = []
     with frozen(network), torch.no_grad():
-        first, numbers = _first(network, batch, list(factors))
-        begin = _begin(network, batch, first)
+        begin, numbers = shared or shared_part(network, batch, list(factors))
         for part in _some(factors, len(batch), numbers):
             with _under(network, batch, part, towards, begin, channel_axis) as (output, _):
                 found.append(reduced(output.unflatten(0, (-1, len(batch))).cpu().numpy()))
     return np.concatenate(found)
+
+
+def shared_part(network: nn.Module, batch: np.ndarray, layers: Sequence[str]) -> Shared:
+    """Find the latest layer up to which all conditions can share a pass."""
+    with frozen(network), torch.no_grad():
+        first, numbers = _first(network, batch, layers)
+        if _goes_on(network, batch, first):
+            return Shared(first, numbers)
+        entrance = _entrance(network, batch)
+        return Shared(entrance.layer if entrance else None, numbers)
 
 
 def fields_under(
@@ -110,14 +130,6 @@ def _first(network: nn.Module, batch: np.ndarray, layers: Sequence[str]) -> tupl
         msg = f"Layer {missing[0]!r} does not run when the network does. Name another layer."
         raise ValueError(msg)
     return next(iter(numbers)), max(numbers.values())
-
-
-def _begin(network: nn.Module, batch: np.ndarray, first: str) -> str | None:
-    """Return the latest layer up to which all conditions can share a pass, or None."""
-    if _goes_on(network, batch, first):
-        return first
-    entrance = _entrance(network, batch)
-    return entrance.layer if entrance else None
 
 
 def _entrance(network: nn.Module, batch: np.ndarray) -> Entrance | None:

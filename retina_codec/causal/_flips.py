@@ -15,7 +15,7 @@ from retina_codec.networks import predict
 from retina_codec.receptive_fields import shares_of_modes
 
 from ._class_conditions import drawn, replaced
-from ._conditions import responses_under
+from ._conditions import responses_under, shared_part
 from ._doses import deranged
 from ._rankings import Index
 from ._replacements import Replacement, zero
@@ -110,11 +110,12 @@ def flipping_modes(
     index = np.arange(len(samples)) if index is None else np.asarray(index)
     rng = np.random.default_rng(seed)
     instead = replaced(network, samples, [modes.layer], towards)
+    shared = shared_part(network, np.asarray(samples[:1]), [modes.layer])
     rows = []
     for number in tqdm(index, desc="flips", unit="image", disable=not progress):
         there = drawn(instead, 1, rng)
         image = np.asarray(samples[number : number + 1])
-        outcome_of = _outcomes(network, image, modes.layer, there, channel_axis)
+        outcome_of = _outcomes(network, image, modes.layer, there, channel_axis, shared)
         rows.append(
             {"sample": int(number)}
             | _of_image(outcome_of, shares[number], most_pairs, n_controls, rng)
@@ -122,7 +123,7 @@ def flipping_modes(
     return pd.DataFrame(rows)
 
 
-def _outcomes(network, image, layer, there, channel_axis) -> Callable[[Shares], OutcomeOf]:
+def _outcomes(network, image, layer, there, channel_axis, shared) -> Callable[[Shares], OutcomeOf]:
     """Return a function from shares to one that measures sets of modes that are removed."""
     predicted = int(predict(network, image)[0].argmax())
 
@@ -131,7 +132,7 @@ def _outcomes(network, image, layer, there, channel_axis) -> Callable[[Shares], 
             gone = np.array([shares[:, list(one)].sum(axis=1) for one in sets])
             factors = (1 - np.clip(gone, 0, 1))[:, None].astype(np.float32)
             outputs = responses_under(
-                network, image, {layer: factors}, there, channel_axis=channel_axis
+                network, image, {layer: factors}, there, channel_axis=channel_axis, shared=shared
             )[:, 0]
             winner = outputs.argmax(axis=1)
             others = np.delete(outputs, predicted, axis=1).max(axis=1)

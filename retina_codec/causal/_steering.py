@@ -1,6 +1,6 @@
 """Scale a mode up or down while a network runs, and see what it does to classes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,8 +24,23 @@ from ._replacements import Replacement, zero
 FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0)
 
 
-def holds_of_modes(modes: Modes) -> Float[np.ndarray, "mode channel"]:
-    r"""How much of each channel each mode has, on the mean over samples.
+Holds = Callable[[Modes], Float[np.ndarray, "mode channel"]]
+
+
+def relative_to_largest(modes: Modes) -> Float[np.ndarray, "mode channel"]:
+    """Hold of each mode on each channel: its weight relative to the mode's largest.
+
+    The weight of a channel is the sum of the absolute weights of its features. A mode holds its
+    strongest channel fully, also where other modes use it: steering is strong, and removes what
+    other modes do with the channel as well. A mode without weights holds nothing.
+    """
+    weights = _weights(modes)
+    largest = weights.max(axis=1, keepdims=True)
+    return np.divide(weights, largest, out=np.zeros_like(weights), where=largest > 0)
+
+
+def shares_among_modes(modes: Modes) -> Float[np.ndarray, "mode channel"]:
+    r"""Hold of each mode on each channel: its share of it, on the mean over samples.
 
     Notes
     -----
@@ -33,18 +48,21 @@ def holds_of_modes(modes: Modes) -> Float[np.ndarray, "mode channel"]:
 
     .. math:: h_{mc} = l_m \sum_f |D_{mf}| \, / \, \sum_{m'} l_{m'} \sum_f |D_{m'f}| .
 
-    This is a share among modes, not a size relative to the mode's largest weight: a channel that
-    serves two modes is not silenced when one of them goes, and the holds of all modes sum to 1, so
-    that removing all modes removes the channel once and exactly. It is the mean form of
-    `receptive_fields.shares_of_modes`, without what no mode explains. A channel that is in no mode
-    is held by none.
+    A channel that serves two modes is not silenced when one of them goes, and the holds of all
+    modes sum to 1, so that removing all modes removes each channel once. It is the mean form of
+    `receptive_fields.shares_of_modes`, without what no mode explains: cautious, and weak for modes
+    that are active in few samples but share their channels. A channel in no mode is held by none.
     """
-    channel = np.asarray(modes.channel)
-    one_hot = (channel[:, None] == np.arange(int(channel.max()) + 1)).astype(float)
     size = np.abs(np.asarray(modes.loadings, dtype=float)).mean(axis=0)
-    held = size[:, None] * (np.abs(np.asarray(modes.dictionary, dtype=float)) @ one_hot)
+    held = size[:, None] * _weights(modes)
     total = held.sum(axis=0)
     return np.divide(held, total, out=np.zeros_like(held), where=total > 0)
+
+
+def _weights(modes: Modes) -> Float[np.ndarray, "mode channel"]:
+    channel = np.asarray(modes.channel)
+    one_hot = (channel[:, None] == np.arange(int(channel.max()) + 1)).astype(float)
+    return np.abs(np.asarray(modes.dictionary, dtype=float)) @ one_hot
 
 
 @contextmanager
@@ -54,13 +72,15 @@ def steered(
     mode: int,
     factor: float,
     *,
+    holds: Holds = relative_to_largest,
     channel_axis: int = 1,
     towards: torch.Tensor | None = None,
 ) -> Iterator[nn.Module]:
     """Scale a mode inside the block: 0 removes it, 1 changes nothing, 2 doubles it.
 
     Channel c of the modes' layer puts out ``towards + (1 + (factor - 1) h) (output - towards)``,
-    where h is the mode's hold on it (see `holds_of_modes`).
+    where h, from 0 to 1, is the mode's hold on it. Only the modes' weights are needed, so any
+    input can be steered.
 
     Parameters
     ----------
@@ -72,6 +92,8 @@ def steered(
         Row of the dictionary.
     factor
         Of the mode.
+    holds
+        `relative_to_largest` or `shares_among_modes`.
     channel_axis
         1 for maps and dense layers, -1 for tokens "sample token feature".
     towards
@@ -82,7 +104,7 @@ def steered(
     ValueError
         If there is no such mode or layer; in the first pass, if the layer has other channels.
     """
-    hold = torch.from_numpy(1 + (factor - 1) * _hold(modes, mode))[None]
+    hold = torch.from_numpy(1 + (factor - 1) * _hold(modes, mode, holds))[None]
 
     def instead(name, output):
         if output.shape[channel_axis] != hold.shape[1]:
@@ -106,6 +128,7 @@ def steering_curve(
     mode: int,
     classes: Sequence[int],
     factors: Sequence[float] = FACTORS,
+    holds: Holds = relative_to_largest,
     towards: Replacement = zero,
     n_controls: int = 10,
     channel_axis: int = 1,
@@ -126,6 +149,8 @@ def steering_curve(
         Whose probabilities are told.
     factors
         0 removes the mode, 1 changes nothing, 2 doubles it.
+    holds
+        `relative_to_largest` or `shares_among_modes`.
     towards
         What removed channels put out instead.
     n_controls
@@ -145,7 +170,7 @@ def steering_curve(
     `n_controls` are the same in all rows.
     """
     rng = np.random.default_rng(seed)
-    own = _hold(modes, mode)
+    own = _hold(modes, mode, holds)
     every = [own, *(own[deranged(np.arange(len(own)), rng)] for _ in range(n_controls))]
     scale = 1 + (np.asarray(factors, dtype=float)[:, None, None] - 1) * np.array(every)
     found = _under(
@@ -166,12 +191,11 @@ def steering_curve(
     return pd.DataFrame(rows)
 
 
-def _hold(modes: Modes, mode: int) -> Float[np.ndarray, " channel"]:
-    holds = holds_of_modes(modes)
-    if not 0 <= mode < len(holds):
-        msg = f"There is no mode {mode}; expected one of 0 to {len(holds) - 1}."
+def _hold(modes: Modes, mode: int, holds: Holds) -> Float[np.ndarray, " channel"]:
+    if not 0 <= mode < len(modes.dictionary):
+        msg = f"There is no mode {mode}; expected one of 0 to {len(modes.dictionary) - 1}."
         raise ValueError(msg)
-    return holds[mode]
+    return holds(modes)[mode]
 
 
 def _under(network, samples, layer, scale, classes, towards, channel_axis, probabilities, rng):

@@ -93,7 +93,7 @@ def plot_control_scores(
         for place, ranking in enumerate(rankings):
             rows = chosen[(chosen["kind"] == kind) & (chosen["ranking"] == ranking)]
             x = np.array([layers.index(layer) for layer in rows["layer"]])
-            x = x + 0.6 * ((place + 0.5) / len(rankings) - 0.5)
+            x = x + 0.4 * ((place + 0.5) / len(rankings) - 0.5)
             ends = [rows[f"{prefix}low"], rows[f"{prefix}high"]]
             ax.vlines(x, *ends, color=looks[ranking]["color"], linewidth=1.2)
             ax.plot(x, rows[value], **looks[ranking], label=plain(ranking))
