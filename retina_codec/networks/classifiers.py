@@ -41,7 +41,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Conv2d(below, width, 1, stride)
         self.relu2 = nn.ReLU()
 
-    def forward(self, maps: Images) -> Images:
+    def forward(self, maps: Images) -> Float[torch.Tensor, "batch width down across"]:
         """Return maps of the width of the block."""
         inside = self.norm2(self.conv2(self.relu1(self.norm1(self.conv1(maps)))))
         return self.relu2(inside + self.shortcut(maps))
