@@ -258,7 +258,7 @@ def squares(n=120, seed=0):
 
 
 def test_training_finds_the_classes_and_changes_nothing_else():
-    network = ImageCNN(image_shape=(1, 8, 8), class_names="ab", channels=(4, 4))
+    network = ImageCNN(image_shape=(1, 8, 8), class_names="ab", channels=(8, 8))
     before = [p.clone() for p in network.state_dict().values()]
     torch.manual_seed(5)
     expected = torch.rand(1)
