@@ -22,7 +22,10 @@ WHAT = {
 }
 NETWORKS = {
     "digits_cnn": (ImageCNN(**WHAT), ClassifierTraining(epochs=20)),
-    "digits_vit": (VisionTransformer(**WHAT), ClassifierTraining(epochs=40, batch_size=32)),
+    "digits_vit": (
+        VisionTransformer(**WHAT),
+        ClassifierTraining(epochs=50, batch_size=32, weight_decay=0.2),
+    ),
 }
 CARD = """# {kind}: handwritten digits
 

@@ -271,7 +271,7 @@ def _shifted(
     down, right = torch.randint(0, 2 * most + 1, (2, n, 1))
     rows, columns = down + torch.arange(height), right + torch.arange(width)
     at = torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]
-    return padded.movedim(1, -1)[at].movedim(-1, 1)
+    return padded.movedim(1, -1)[at].movedim(-1, 1).contiguous()
 
 
 def _validated(network, pixels, truth, cross_entropy) -> dict[str, float]:

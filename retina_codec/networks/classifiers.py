@@ -41,7 +41,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Conv2d(below, width, 1, stride)
         self.relu2 = nn.ReLU()
 
-    def forward(self, maps: Images) -> Images:
+    def forward(self, maps: Images) -> Float[torch.Tensor, "batch width down across"]:
         """Return maps of the width of the block."""
         inside = self.norm2(self.conv2(self.relu1(self.norm1(self.conv1(maps)))))
         return self.relu2(inside + self.shortcut(maps))
@@ -203,7 +203,7 @@ class VisionTransformer(nn.Module):
     class_names
         One for each output.
     patch
-        Side of a patch in pixels.
+        Side of a patch in pixels. A token also sees half a patch around its own.
     width
         Features of a token.
     depth
@@ -255,7 +255,8 @@ class VisionTransformer(nn.Module):
         n_colours, height, across = image_shape
         self.grid = (height // patch, across // patch)
         with seeded(seed):
-            self.patches = nn.Conv2d(n_colours, width, patch, patch)
+            border = patch // 2
+            self.patches = nn.Conv2d(n_colours, width, patch + 2 * border, patch, border)
             self.tokens = ClassAndPlaces(self.grid[0] * self.grid[1], width)
             self.blocks = nn.ModuleList(
                 TransformerBlock(width, n_heads, n_hidden) for _ in range(depth)
