@@ -26,6 +26,64 @@ Baseline = float | np.ndarray
 Weights = Callable[[np.ndarray], Float[np.ndarray, "sample channel item"]]
 
 
+def at_pixels(network: nn.Module, batch: torch.Tensor, how: "How", weights, *, rest: bool):
+    """Follow gradients through the weighted units down to the pixels; see `mode_maps`.
+
+    Maps sum exactly; but gradients of deep networks are speckled, and neighbours cancel.
+    """
+    value_of, at_image = fixed(network, batch, how.target)
+    total = 0.0
+    for output, begin, kept in along_path(network, batch, how.points, how.baseline, how.layer):
+        units = kept[how.layer]
+        each = _like_units(weights, units, how)
+        if rest:
+            each.append(torch.ones_like(units))
+        parts, whole = parts_through(value_of(output), units, begin, each)
+        if rest:
+            parts[-1] = whole - parts[-1]
+        total = total + torch.stack(parts, dim=1) / len(how.points)
+    return total * (batch - as_baseline(how.baseline, batch))[:, None], at_image
+
+
+def at_units(network: nn.Module, batch: torch.Tensor, how: "How", weights, *, rest: bool):
+    """Stop at the positions of the weighted units, and enlarge the layer's map to the image.
+
+    Coarse, but calm: ``sum over channels of w (dT / dz) (z - z at the baseline)``, with one colour,
+    for layers of maps. Sums stay where the image is a whole multiple of the map.
+
+    Raises
+    ------
+    ValueError
+        If the layer has no maps, or for what goes round it.
+
+    References
+    ----------
+    Draelos & Carin (2020), arXiv:2011.08891.
+    """
+    value_of, at_image = fixed(network, batch, how.target)
+    slopes, (grey, units) = 0.0, _units(network, batch, how)
+    if units.ndim != 4 or rest:
+        msg = (
+            f"Only a layer that puts out (sample, channel, y, x) has places, and only for what "
+            f"goes through it; {how.layer!r} puts out {tuple(units.shape)}. Use at_pixels."
+        )
+        raise ValueError(msg)
+    for output, _, kept in along_path(network, batch, how.points, how.baseline, how.layer):
+        (slope,) = torch.autograd.grad(value_of(output).sum(), kept[how.layer])
+        slopes = slopes + slope / len(how.points)
+    each = _like_units(weights, units, how)
+    parts = torch.stack([(w * slopes * (units - grey)).sum(how.channel_axis) for w in each], dim=1)
+    size, share = batch.shape[2:], parts[0, 0].numel() / batch[0, 0].numel()
+    large = nn.functional.interpolate(parts, size, mode="bilinear") * share
+    return large[:, :, None], at_image
+
+
+def _units(network, batch, how) -> list[torch.Tensor]:
+    """Return what the layer puts out at the baseline and at the images."""
+    path = along_path(network, batch, (0.0, 1.0), how.baseline, how.layer)
+    return [kept[how.layer].detach() for _, _, kept in path]
+
+
 class How(NamedTuple):
     """How maps are made; see `mode_maps`."""
 
@@ -36,6 +94,7 @@ class How(NamedTuple):
     baseline: Baseline = 0.0
     smoothing: float = 0.0
     batch_size: int = BATCH
+    seen_at: Callable = at_pixels
 
 
 def mode_maps(
@@ -78,6 +137,7 @@ def mode_maps(
         - `baseline`: number or array that broadcasts to an image; by default 0, the mean grey.
         - `smoothing`: standard deviation in pixels of a Gaussian that blurs the products before
           their signs are split; sums stay. By default 0.
+        - `seen_at`: `at_pixels` by default; `at_units` stops at the layer's own places.
         - `batch_size`: images in one pass.
 
     Returns
@@ -128,6 +188,7 @@ def mode_maps(
     through = [m for m in chosen if m != NO_UNIT]
     with frozen(network):
         rest = NO_UNIT in chosen and (which is not None or _goes_round(network, images, how))
+        rest = rest and (which is not None or how.seen_at is at_pixels)
         chosen = chosen if rest else through
         values, at_image = maps_through(
             network, images, index, how, lambda rows: shares(rows)[:, :, through], rest=rest
@@ -296,31 +357,17 @@ def maps_through(
 
     def compute(rows):
         batch = as_input(network, images[index[rows]])
-        values, at_image = _of_batch(network, batch, how, weights(rows), rest)
+        if batch.ndim != 4:
+            shape = tuple(batch.shape)
+            msg = f"Expected images (sample, colour, y, x), got a batch of shape {shape}."
+            raise ValueError(msg)
+        values, at_image = how.seen_at(network, batch, how, weights(rows), rest=rest)
         values = values.cpu().numpy()
         if how.smoothing:
             values = gaussian_filter(values, how.smoothing, axes=(-2, -1), mode="reflect")
         return values, at_image.cpu().numpy()
 
     return in_batches(np.arange(len(index)), compute, how.batch_size)
-
-
-def _of_batch(network, batch, how: How, weights, rest):
-    if batch.ndim != 4:
-        msg = f"Expected images (sample, colour, y, x), got a batch of shape {tuple(batch.shape)}."
-        raise ValueError(msg)
-    value_of, at_image = fixed(network, batch, how.target)
-    total = 0.0
-    for output, begin, kept in along_path(network, batch, how.points, how.baseline, how.layer):
-        units = kept[how.layer]
-        each = _like_units(weights, units, how)
-        if rest:
-            each.append(torch.ones_like(units))
-        parts, whole = parts_through(value_of(output), units, begin, each)
-        if rest:
-            parts[-1] = whole - parts[-1]
-        total = total + torch.stack(parts, dim=1) / len(how.points)
-    return total * (batch - as_baseline(how.baseline, batch))[:, None], at_image
 
 
 def _like_units(weights, units, how: How) -> list[torch.Tensor]:
@@ -410,5 +457,6 @@ def _record(values, items, how: How) -> Maps:
             "points": [float(p) for p in how.points],
             "baseline": how.baseline if isinstance(how.baseline, float | int) else "array",
             "smoothing": how.smoothing,
+            "seen_at": how.seen_at.__name__,
         },
     )
