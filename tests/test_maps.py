@@ -477,6 +477,7 @@ def test_gallery_chooses_modes_of_the_class_and_its_most_exciting_images():
     assert table["mode"].unique().tolist() == [2, 0]
     assert first["sample"].tolist() == [0, 2, 5, 7]
     assert first["name"].tolist() == ["cat", "cat", "dog", "ox"]
+    assert first["class"].tolist() == [0, 0, 1, 2]
     assert first["of_class"].tolist() == [1, 1, 0, 0] and first["rank"].tolist() == [0, 1, 2, 3]
     expected = np.corrcoef(loadings[:, 0], labels == 0)[0, 1]
     assert first["r"].iloc[0] == pytest.approx(expected)

@@ -8,9 +8,10 @@ from .description import DESCRIPTIONS, describe_fields
 from .entrance import Entrance, LazyFields, entrance_of
 from .gallery import gallery_items
 from .instantaneous import as_input, instantaneous_fields, mean_fields, midpoints
-from .maps import at_pixels, at_units, channel_map, gallery_maps, mode_maps
+from .maps import channel_map, gallery_maps, mode_maps
 from .overlap import map_overlap, overlap_summary
 from .parts import mean_parts, share_of_field, two_moments
+from .pixels import at_pixels, at_units
 from .saliency import (
     centre_map,
     edge_map,
