@@ -221,7 +221,7 @@ def test_along_the_path_maps_sum_to_the_change_of_the_target(name):
         contributions=contributions,
         modes=modes,
         index=[2, 9],
-        points=midpoints(200),
+        points=midpoints(80),
         baseline=0.1,
         smoothing=1.5,
         **how,
@@ -232,7 +232,7 @@ def test_along_the_path_maps_sum_to_the_change_of_the_target(name):
     change = at_image.max(dim=1).values - grey[at_image.argmax(dim=1)]
     total = maps.values.reshape(2, -1).sum(axis=1)
     np.testing.assert_allclose(total, change, atol=2e-3 * float(change.abs().max()))
-    whole = integrated_gradients_map(200, baseline=0.1)(network, images[[2, 9]], top_class())
+    whole = integrated_gradients_map(80, baseline=0.1)(network, images[[2, 9]], top_class())
     np.testing.assert_allclose(total, whole.sum(axis=(1, 2)), rtol=1e-9)
 
 
