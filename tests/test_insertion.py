@@ -93,7 +93,12 @@ def test_squares_come_together_by_their_mean():
     values = np.zeros((1, 5, 6))
     values[0, 0, 5], values[0, 4, 0] = 5.0, 4.0  # the second square is smaller: a larger mean
     curves(
-        Keeps(), np.ones((1, 2, 5, 6)), {"one": values}, doses=(0, 1 / 9, 1), block=2, n_random=0
+        Keeps(),
+        np.ones((1, 2, 5, 6)),
+        {"one": values},
+        doses=(0.0, 1 / 9, 1.0),
+        block=2,
+        n_random=0,
     )
     inserted = seen[1][1, 0].numpy()
     expected = np.zeros((5, 6))

@@ -12,6 +12,7 @@ from retina_codec.contributions import by_sign, integrated_gradients, top_class
 from retina_codec.datatypes import Contributions, Maps, Modes
 from retina_codec.decomposition import NonNegativeFactors, decompose
 from retina_codec.receptive_fields import (
+    at_units,
     centre_map,
     channel_map,
     edge_map,
@@ -220,7 +221,7 @@ def test_along_the_path_maps_sum_to_the_change_of_the_target(name):
         contributions=contributions,
         modes=modes,
         index=[2, 9],
-        points=midpoints(200),
+        points=midpoints(80),
         baseline=0.1,
         smoothing=1.5,
         **how,
@@ -231,7 +232,7 @@ def test_along_the_path_maps_sum_to_the_change_of_the_target(name):
     change = at_image.max(dim=1).values - grey[at_image.argmax(dim=1)]
     total = maps.values.reshape(2, -1).sum(axis=1)
     np.testing.assert_allclose(total, change, atol=2e-3 * float(change.abs().max()))
-    whole = integrated_gradients_map(200, baseline=0.1)(network, images[[2, 9]], top_class())
+    whole = integrated_gradients_map(80, baseline=0.1)(network, images[[2, 9]], top_class())
     np.testing.assert_allclose(total, whole.sum(axis=(1, 2)), rtol=1e-9)
 
 
@@ -267,7 +268,12 @@ def test_smoothing_keeps_sums_and_network_is_left_alone():
     assert blurred.values.std() < 0.5 * sharp.values.std()
     assert network.training and all(p.requires_grad for p in network.parameters())
     assert not network.get_submodule("1")._forward_hooks
-    assert blurred.settings == {"points": [1.0], "baseline": 0.0, "smoothing": 2.0}
+    assert blurred.settings == {
+        "points": [1.0],
+        "baseline": 0.0,
+        "smoothing": 2.0,
+        "seen_at": "at_pixels",
+    }
 
 
 def test_order_of_asked_modes_and_control():
@@ -279,6 +285,32 @@ def test_order_of_asked_modes_and_control():
     control = mode_maps(network, images, **given, control=3)
     assert np.abs(control.values[0] - every.values[0]).max() > 1e-3
     np.testing.assert_allclose(control.values.sum(0), every.values.sum(0), atol=1e-12)
+
+
+def test_maps_at_units_by_hand():
+    network, images, modes, contributions, _ = made("maps")
+    given = {"target": top_class(), "contributions": contributions, "modes": modes, "index": [6]}
+    maps = mode_maps(network, images, **given, seen_at=at_units, baseline=0.2)
+    assert maps.settings["seen_at"] == "at_units" and maps.values.shape[:2] == (3, 1)
+    below, above = network[:2], network[2:]
+    z = below(torch.as_tensor(images[[6]])).detach().requires_grad_()
+    grey = below(torch.full((1, 3, SIZE, SIZE), 0.2, dtype=torch.double))
+    (slope,) = torch.autograd.grad(above(z).max(), z)
+    product = (slope * (z - grey)).detach().numpy()[0]
+    expected = np.einsum("cyx,cm->myx", product, shares_of_modes(contributions, modes)[6])
+    np.testing.assert_allclose(maps.net, expected, atol=1e-12)
+
+
+def test_enlarged_maps_keep_their_sums(as_user):
+    network = nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(48, 3)).double()
+    image = np.random.default_rng(0).normal(size=(1, 3, SIZE, SIZE))
+    where = {"layer": "0", "channels": [0, 2], "target": top_class()}
+    coarse = channel_map(network, image, **where, seen_at=at_units)
+    fine = channel_map(network, image, **where)
+    assert coarse.values.shape == (1, 1, SIZE, SIZE)
+    np.testing.assert_allclose(coarse.values.sum(), fine.values.sum(), atol=1e-12)
+    with pytest.raises(ValueError, match=r"has places, .*'2' puts out \(1, 3\). Use at_pixels"):
+        channel_map(network, image, **{**where, "layer": "2"}, seen_at=at_units)
 
 
 def test_gallery_maps_are_the_mode_maps_of_their_rows():
@@ -445,6 +477,7 @@ def test_gallery_chooses_modes_of_the_class_and_its_most_exciting_images():
     assert table["mode"].unique().tolist() == [2, 0]
     assert first["sample"].tolist() == [0, 2, 5, 7]
     assert first["name"].tolist() == ["cat", "cat", "dog", "ox"]
+    assert first["class"].tolist() == [0, 0, 1, 2]
     assert first["of_class"].tolist() == [1, 1, 0, 0] and first["rank"].tolist() == [0, 1, 2, 3]
     expected = np.corrcoef(loadings[:, 0], labels == 0)[0, 1]
     assert first["r"].iloc[0] == pytest.approx(expected)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from retina_codec.contributions import Target, frozen
 from retina_codec.receptive_fields import as_input
 
-PIXEL_DOSES = tuple(np.linspace(0, 1, 11))
+PIXEL_DOSES = tuple(step / 10 for step in range(11))
 RANDOM = "random order"
 INTERVAL = 2.5, 97.5
 KINDS = ("inserted", "deleted")
@@ -54,7 +54,7 @@ def insertion_deletion(
     maps: Mapping[str, Float[np.ndarray, "sample y x"]],
     *,
     target: Target,
-    doses: Sequence[float] = PIXEL_DOSES,
+    doses: Sequence[float] | Float[np.ndarray, " dose"] = PIXEL_DOSES,
     towards: Hidden = grey_image,
     block: int = 8,
     n_random: int = 3,

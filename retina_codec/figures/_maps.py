@@ -115,14 +115,15 @@ def plot_gallery(
         draw_picture(ax, lit(pictures[int(about["sample"])], inside[row]))
         _outline(ax, inside[row])
         other = not about.get("of_class", 1)
-        ax.set_title(plain(about.get("name", "")), color=BASELINE if other else INK)
+        name = plain(about.get("name", ""))
+        ax.set_title(f"other: {name}" if other else name, color=BASELINE if other else INK)
     for mode, axes in zip(modes, grid, strict=True):
         first = table[table["mode"] == mode].iloc[0]
         r = f"\nr = {first['r']:.2f}" if "r" in table else ""
         axes[0].set_ylabel(f"mode {mode}{r}")
-    figure.supxlabel(
-        f"images that excite the mode most; lit: the {area:.0%} of pixels it uses most"
-    )
+    lit_words = f"lit: the {area:.0%} of the pixels that the mode uses most"
+    r_words = "\nr: of the mode's loading with being of the class" if "r" in table else ""
+    figure.supxlabel(f"images that excite the mode most; {lit_words}{r_words}")
     return grid
 
 

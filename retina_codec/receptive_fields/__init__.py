@@ -11,6 +11,7 @@ from .instantaneous import as_input, instantaneous_fields, mean_fields, midpoint
 from .maps import channel_map, gallery_maps, mode_maps
 from .overlap import map_overlap, overlap_summary
 from .parts import mean_parts, share_of_field, two_moments
+from .pixels import at_pixels, at_units
 from .saliency import (
     centre_map,
     edge_map,
@@ -30,6 +31,8 @@ __all__ = [
     "LazyFields",
     "active_modes",
     "as_input",
+    "at_pixels",
+    "at_units",
     "attribute_to_channels",
     "attribute_to_modes",
     "centre_map",

@@ -41,8 +41,8 @@ def gallery_items(
 
     Returns
     -------
-    One row for each mode and image: `mode`, `rank` (0 excites most), `sample`, `loading`, `label`
-    (class of the image), `name` of the class, `of_class` (1 or 0) and `r`, the correlation of the
+    One row for each mode and image: `mode`, `rank` (0 excites most), `sample`, `loading`, `class`
+    of the image and its `name`, `of_class` (1 or 0) and `r`, the correlation of the
     mode with the class. Fewer rows where fewer images excite the mode.
 
     Raises
@@ -78,14 +78,14 @@ def gallery_items(
                 "rank": rank,
                 "sample": sample,
                 "loading": loadings[sample, mode],
-                "label": labels[sample],
+                "class": labels[sample],
                 "name": _name(labels[sample], class_names),
                 "of_class": int(of_class[sample]),
                 "r": r[mode],
             }
             for rank, sample in enumerate(shown)
         ]
-    columns = ["mode", "rank", "sample", "loading", "label", "name", "of_class", "r"]
+    columns = ["mode", "rank", "sample", "loading", "class", "name", "of_class", "r"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -1,41 +1,25 @@
 """Which pixels of an image drove a target, and through which modes or channels."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from jaxtyping import Float, Int
-from scipy.ndimage import gaussian_filter
+from jaxtyping import Int
 from torch import nn
 
 from retina_codec.contributions import Target, bypassed, frozen
 from retina_codec.contributions.targets import name_of
 from retina_codec.datatypes import Contributions, Maps, Modes
 
-from .attribution import BYPASSED, UNEXPLAINED, parts_through, shares_of_modes
-from .instantaneous import AT_THE_SAMPLE, as_input, begun, in_batches
+from .attribution import BYPASSED, UNEXPLAINED, shares_of_modes
+from .instantaneous import as_input, begun
+from .pixels import How, Weights, at_pixels, maps_through
 
-BATCH = 16
 NO_MODE, NO_UNIT = -1, -2
 
 Numbers = Sequence[int] | Int[np.ndarray, " chosen"]
-Baseline = float | np.ndarray
-Weights = Callable[[np.ndarray], Float[np.ndarray, "sample channel item"]]
-
-
-class How(NamedTuple):
-    """How maps are made; see `mode_maps`."""
-
-    layer: str
-    target: Target
-    channel_axis: int = 1
-    points: Sequence[float] = AT_THE_SAMPLE
-    baseline: Baseline = 0.0
-    smoothing: float = 0.0
-    batch_size: int = BATCH
 
 
 def mode_maps(
@@ -78,6 +62,8 @@ def mode_maps(
         - `baseline`: number or array that broadcasts to an image; by default 0, the mean grey.
         - `smoothing`: standard deviation in pixels of a Gaussian that blurs the products before
           their signs are split; sums stay. By default 0.
+        - `seen_at`: `at_pixels` by default; `at_units` stops at the layer's own places, which shows
+          better where a mode looks in deep layers.
         - `batch_size`: images in one pass.
 
     Returns
@@ -128,6 +114,7 @@ def mode_maps(
     through = [m for m in chosen if m != NO_UNIT]
     with frozen(network):
         rest = NO_UNIT in chosen and (which is not None or _goes_round(network, images, how))
+        rest = rest and (which is not None or how.seen_at is at_pixels)
         chosen = chosen if rest else through
         values, at_image = maps_through(
             network, images, index, how, lambda rows: shares(rows)[:, :, through], rest=rest
@@ -159,7 +146,7 @@ def gallery_maps(
     Parameters
     ----------
     items
-        Columns `sample` and `mode`; see `gallery_items`. Further columns are kept.
+        Columns `sample` and `mode`; see `gallery_items`. Further columns are kept, but `label`.
     network, images, target, contributions, modes, **how
         As in `mode_maps`.
 
@@ -185,8 +172,7 @@ def gallery_maps(
     with frozen(network):
         values, at_image = maps_through(network, images, index, how, weights, rest=False)
     items = items.reset_index(drop=True).assign(target=at_image)
-    if "label" not in items:
-        items["label"] = [f"mode {mode}" for mode in chosen]
+    items["label"] = [f"mode {mode}" for mode in chosen]
     return _record(values, items, how)
 
 
@@ -251,90 +237,6 @@ def channel_map(
     items = pd.DataFrame({"sample": index, "target": at_image})
     items["label"] = f"{len(set(channels))} channels of {layer}"
     return _record(values, items, how)
-
-
-def fixed(
-    network: nn.Module, images: torch.Tensor, target: Target
-) -> tuple[Callable[[torch.Tensor], torch.Tensor], torch.Tensor]:
-    """Fix what a target chooses at images; return it as a function of outputs, and its value."""
-    with torch.no_grad():
-        at_image = network(images)
-        return lambda output: target(output, at_image), target(at_image, at_image)
-
-
-def along_path(
-    network: nn.Module,
-    images: torch.Tensor,
-    points: Sequence[float],
-    baseline: Baseline,
-    *layers: str,
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]]:
-    """Run a frozen network at points of the path from the baseline to images.
-
-    Yields
-    ------
-    At each point the output, the tensor that gradients are taken at, and what the layers put out.
-    """
-    grey = as_baseline(baseline, images)
-    for point in points:
-        with begun(network, grey + point * (images - grey), None, *layers) as found:
-            yield found
-
-
-def as_baseline(baseline: Baseline, images: torch.Tensor) -> torch.Tensor:
-    """Return the baseline as a tensor like the images."""
-    return torch.as_tensor(baseline, dtype=images.dtype, device=images.device)
-
-
-def maps_through(
-    network: nn.Module, images: Any, index: np.ndarray, how: How, weights: Weights, *, rest: bool
-) -> list[np.ndarray]:
-    """Return maps "sample item colour y x" of a frozen network, and the target at each image.
-
-    The last item is of what goes round the layer, if that `rest` is asked for.
-    """
-
-    def compute(rows):
-        batch = as_input(network, images[index[rows]])
-        values, at_image = _of_batch(network, batch, how, weights(rows), rest)
-        values = values.cpu().numpy()
-        if how.smoothing:
-            values = gaussian_filter(values, how.smoothing, axes=(-2, -1), mode="reflect")
-        return values, at_image.cpu().numpy()
-
-    return in_batches(np.arange(len(index)), compute, how.batch_size)
-
-
-def _of_batch(network, batch, how: How, weights, rest):
-    if batch.ndim != 4:
-        msg = f"Expected images (sample, colour, y, x), got a batch of shape {tuple(batch.shape)}."
-        raise ValueError(msg)
-    value_of, at_image = fixed(network, batch, how.target)
-    total = 0.0
-    for output, begin, kept in along_path(network, batch, how.points, how.baseline, how.layer):
-        units = kept[how.layer]
-        each = _like_units(weights, units, how)
-        if rest:
-            each.append(torch.ones_like(units))
-        parts, whole = parts_through(value_of(output), units, begin, each)
-        if rest:
-            parts[-1] = whole - parts[-1]
-        total = total + torch.stack(parts, dim=1) / len(how.points)
-    return total * (batch - as_baseline(how.baseline, batch))[:, None], at_image
-
-
-def _like_units(weights, units, how: How) -> list[torch.Tensor]:
-    """Weights "sample channel" of each item, in the form of the units."""
-    n_channels = units.shape[how.channel_axis]
-    if weights.shape[1] != n_channels:
-        msg = (
-            f"Layer {how.layer!r} has {n_channels} channels along axis {how.channel_axis}, "
-            f"the modes {weights.shape[1]}. Give modes of this layer, and its channel_axis."
-        )
-        raise ValueError(msg)
-    shape = [1] * units.ndim
-    shape[0], shape[how.channel_axis] = len(units), n_channels
-    return [torch.as_tensor(w.copy()).to(units).view(shape) for w in np.moveaxis(weights, 2, 0)]
 
 
 def shares_at(
@@ -410,5 +312,6 @@ def _record(values, items, how: How) -> Maps:
             "points": [float(p) for p in how.points],
             "baseline": how.baseline if isinstance(how.baseline, float | int) else "array",
             "smoothing": how.smoothing,
+            "seen_at": how.seen_at.__name__,
         },
     )

@@ -16,19 +16,8 @@ from retina_codec.contributions import Target, frozen, probed
 from retina_codec.datatypes import Contributions, Modes
 
 from .instantaneous import AT_THE_SAMPLE, as_input, in_batches, midpoints
-from .maps import (
-    BATCH,
-    NO_MODE,
-    Baseline,
-    How,
-    Numbers,
-    along_path,
-    as_baseline,
-    check_modes,
-    fixed,
-    maps_through,
-    shares_at,
-)
+from .maps import NO_MODE, Numbers, check_modes, shares_at
+from .pixels import BATCH, Baseline, How, along_path, as_baseline, fixed, maps_through
 
 Saliency = Callable[[nn.Module, Any, Target], Float[np.ndarray, "sample y x"]]
 
