@@ -280,8 +280,9 @@ def test_best_state_on_validation_is_returned():
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
     images, labels = squares()
     labels = np.random.default_rng(1).integers(0, 2, len(labels))  # nothing to learn but noise
-    short = ClassifierTraining(epochs=1, learning_rate=1e-3, label_smoothing=0.0, shift=0)
-    wild = ClassifierTraining(epochs=30, learning_rate=0.05, label_smoothing=0.0, shift=0)
+    given = {"label_smoothing": 0.0, "shift": 0, "validation_share": 0.5}
+    short = ClassifierTraining(epochs=1, learning_rate=1e-3, **given)
+    wild = ClassifierTraining(epochs=30, learning_rate=0.05, **given)
     start, _ = train_classifier(network, images, labels, settings=short, progress=False)
     end, log = train_classifier(start, images, labels, settings=wild, progress=False)
     best = log["validation_loss"].min()
