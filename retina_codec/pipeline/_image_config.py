@@ -50,7 +50,8 @@ class ImageConfig:
     method: str = "SparseModes"
     """Decomposition, by the name of its class."""
     n_modes: int | None = None
-    """Modes to begin with; None for twice the features, but no more than images for selection."""
+    """Modes to begin with; None for one for every four images for selection, but no
+    more than features."""
     test_share: float = 0.5
     """Share of the images of a folder, of each class, on which what the others chose is tested."""
     least_firing: int = 10

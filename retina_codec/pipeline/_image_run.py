@@ -41,6 +41,7 @@ from ._modes import file_name, modes_of
 log = logging.getLogger(__name__)
 
 BATCH = 32
+FEWEST_MODES = 8
 CONTRIBUTIONS, ACTIVATIONS = "contribution modes", "activation modes"
 
 
@@ -152,9 +153,9 @@ class ImageRun:
         return found
 
     def method_for(self, record: Contributions) -> Decomposition:
-        """Return the decomposition; by default it begins with no more modes than images."""
+        """Return the decomposition; by default it begins with a mode for every four images."""
         method = method_named(self.config.method)
-        most = min(2 * len(record.channel), int(self.selection.sum()))
+        most = max(FEWEST_MODES, min(len(record.channel), int(self.selection.sum()) // 4))
         if "n_modes" in method.get_params():
             method.set_params(n_modes=self.config.n_modes or most)
         return method
