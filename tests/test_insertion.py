@@ -168,11 +168,27 @@ def test_regions_hold_the_class_and_shifted_ones_their_overlap_with_it():
     table = region_effects(
         network, images, maps, target=one_cell(0), area=0.25, n_controls=40, progress=False
     )
-    np.testing.assert_allclose(table["share"], 1, atol=1e-5)
+    np.testing.assert_allclose(table["change"] / table["whole"], 1, atol=1e-5)
     summary = region_summary(table).set_index("kind")
     np.testing.assert_allclose(summary["control_share"], 0.25, atol=0.03)
     np.testing.assert_allclose(summary["difference"], 1 - summary["control_share"], atol=1e-5)
     assert (summary["low"] <= summary["difference"]).all() and (summary["low"] > 0.6).all()
+
+
+def test_images_whose_target_hardly_differs_hardly_count():
+    """Shares are sums of changes over sums of differences, not means of ratios."""
+    table = pd.DataFrame(
+        {
+            "sample": [0, 1],
+            "mode": 0,
+            "kind": "removed",
+            "change": [0.5, 0.3],
+            "control_change": [0.1, 0.3],
+            "whole": [0.99, 0.01],
+        }
+    )
+    summary = region_summary(table).iloc[0]
+    np.testing.assert_allclose(summary[["share", "control_share"]].astype(float), [0.8, 0.4])
 
 
 def test_a_target_that_does_not_change_has_no_share():
@@ -180,4 +196,5 @@ def test_a_target_that_does_not_change_has_no_share():
     table = region_effects(
         network, images, region_maps(network, 1), target=one_cell(0), progress=False
     )
-    assert table["share"].isna().all()
+    assert (table[["change", "whole"]] == 0).all(axis=None)
+    assert region_summary(table)["share"].isna().all()

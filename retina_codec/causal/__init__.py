@@ -17,11 +17,12 @@ from ._rankings import (
     in_sets,
 )
 from ._regions import region_effects, region_summary
-from ._replacements import grey, mean, resampled, zero
+from ._replacements import Replacement, grey, mean, resampled, zero
 from ._steering import relative_to_largest, shares_among_modes, steered, steering_curve
 
 __all__ = [
     "Ranking",
+    "Replacement",
     "ablated",
     "blurred",
     "by_class_mean",

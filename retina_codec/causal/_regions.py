@@ -53,9 +53,9 @@ def region_effects(
     Returns
     -------
     For each map two rows: its `sample`, `mode`, `kind` ("kept": only the region is shown;
-    "removed": only the region is hidden), the `share` of the target's difference between the image
-    and the hidden image that is there ("kept") or lost ("removed"), and `control_share`, the mean
-    over shifted regions. NaN where there is no difference.
+    "removed": only the region is hidden), the `change` of the target that is there ("kept") or lost
+    ("removed"), `control_change`, the mean over shifted regions, and the `whole` difference between
+    the image and the hidden image.
 
     Raises
     ------
@@ -73,14 +73,15 @@ def region_effects(
         ):
             image = np.asarray(images[[int(about["sample"])]])
             sets = np.array([region, *(_shifted(region, rng) for _ in range(n_controls))])
-            kept, removed = _shares(network, image, towards(image), sets, target)
+            kept, removed, whole = _changes(network, image, towards(image), sets, target)
             rows += [
                 {
                     "sample": about["sample"],
                     "mode": about["mode"],
                     "kind": kind,
-                    "share": found[0],
-                    "control_share": found[1:].mean() if n_controls else np.nan,
+                    "change": found[0],
+                    "control_change": found[1:].mean() if n_controls else np.nan,
+                    "whole": whole,
                 }
                 for kind, found in (("kept", kept), ("removed", removed))
             ]
@@ -88,7 +89,7 @@ def region_effects(
 
 
 def region_summary(table: pd.DataFrame, *, n_bootstraps: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """Mean share of the target in regions of modes, beside shifted regions.
+    """Share of the target in regions of modes, beside shifted regions.
 
     Parameters
     ----------
@@ -101,8 +102,9 @@ def region_summary(table: pd.DataFrame, *, n_bootstraps: int = 1000, seed: int =
 
     Returns
     -------
-    One row for each kind: `share`, `control_share`, their mean `difference` with its 95 % interval
-    `low` to `high` over images, and `n_images`.
+    One row for each kind: `share` and `control_share`, sums over images of the change divided by
+    that of the whole difference (images whose target hardly differs thus hardly count), their
+    `difference` with its 95 % interval `low` to `high` over images, and `n_images`.
 
     References
     ----------
@@ -110,15 +112,17 @@ def region_summary(table: pd.DataFrame, *, n_bootstraps: int = 1000, seed: int =
     """
     rng, rows = np.random.default_rng(seed), []
     for kind, part in table.groupby("kind", sort=False):
-        part = part.assign(difference=part["share"] - part["control_share"])
-        of_image = part.groupby("sample")[["share", "control_share", "difference"]].mean().dropna()
+        of_image = part.groupby("sample")[["change", "control_change", "whole"]].mean().to_numpy()
         drawn = rng.integers(len(of_image), size=(n_bootstraps, len(of_image)))
-        means = of_image["difference"].to_numpy()[drawn].mean(axis=1)
-        low, high = np.percentile(means, INTERVAL)
+        shares = _shares(of_image.sum(axis=0))
+        differences = np.subtract(*_shares(of_image[drawn].sum(axis=1).T))
+        low, high = np.percentile(differences, INTERVAL)
         rows.append(
             {
                 "kind": kind,
-                **of_image.mean().to_dict(),
+                "share": shares[0],
+                "control_share": shares[1],
+                "difference": shares[0] - shares[1],
                 "low": low,
                 "high": high,
                 "n_images": len(of_image),
@@ -127,17 +131,22 @@ def region_summary(table: pd.DataFrame, *, n_bootstraps: int = 1000, seed: int =
     return pd.DataFrame(rows)
 
 
-def _shares(network, image, hidden, sets, target):
-    """Shares of the target that are there if only a region is shown, and lost if it is hidden."""
+def _shares(sums):
+    """Change and control change, relative to the whole."""
+    change, control, whole = sums
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return change / whole, control / whole
+
+
+def _changes(network, image, hidden, sets, target):
+    """Return what is there if only a region is shown, what is lost if it is hidden, and all."""
     at_image = network(as_input(network, image))
     kept = np.where(sets[:, None], image, hidden)
     removed = np.where(sets[:, None], hidden, image)
     batch = np.concatenate([image, hidden, kept, removed]).astype(image.dtype)
     whole, nothing, *found = values_of(network, batch, target, at_image)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = (np.array(found).reshape(2, -1) - nothing) / (whole - nothing)
-    found[~np.isfinite(found)] = np.nan
-    return found[0], 1 - found[1]
+    shown, left = np.array(found).reshape(2, -1)
+    return shown - nothing, whole - left, whole - nothing
 
 
 def _shifted(region, rng):

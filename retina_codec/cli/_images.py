@@ -83,6 +83,12 @@ def run(
         list[float] | None,
         typer.Option(help="Share of the channels to remove [0.02 0.05 0.1 0.25 0.5]; repeat."),
     ] = None,
+    towards: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What removed channels put out: grey, zero, mean, resampled [grey zero]; repeat."
+        ),
+    ] = None,
     n_others: Annotated[int, typer.Option(help="Images of other classes beside each.")] = 30,
     n_random: Annotated[int, typer.Option(help="Draws of random channels.")] = 2,
     superclass: Annotated[
@@ -106,6 +112,7 @@ def run(
         "test_layers": tuple(test_layer) if test_layer else None,
         "superclasses": dict(pipeline.superclass(one) for one in superclass or ()),
         **({"doses": tuple(dose)} if dose else {}),
+        **({"towards": tuple(towards)} if towards else {}),
     }
     config = pipeline.ImageConfig(
         images=folder if folder == "digits" else str(Path(folder).resolve()),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from retina_codec.causal import Replacement, grey, mean, resampled, zero
 from retina_codec.contributions import (
     Target,
     class_logit,
@@ -23,6 +24,14 @@ TARGETS: Mapping[str, Callable[[], Target]] = {
     "entropy": entropy,
 }
 """Targets by name; beside them class-N and class-N-probability."""
+
+REPLACEMENTS: Mapping[str, Callable[[int], Replacement]] = {
+    "grey": lambda seed: grey,
+    "zero": lambda seed: zero,
+    "mean": lambda seed: mean,
+    "resampled": resampled,
+}
+"""Replacements by name; each is made from a seed."""
 
 OF_CLASS = re.compile(r"class-(\d+)(-probability)?")
 
@@ -62,6 +71,9 @@ class ImageConfig:
     """Classes to control: those with most images."""
     doses: tuple[float, ...] = (0.02, 0.05, 0.1, 0.25, 0.5)
     """Shares of a layer's channels that are removed or kept alone."""
+    towards: tuple[str, ...] = ("grey", "zero")
+    """What removed channels put out instead: grey, zero, mean, resampled. Contributions are
+    relative to grey; the first is also taken for superclasses, steering and flips."""
     n_others: int = 30
     """Images of other classes beside those of each class that is controlled."""
     n_random: int = 2
@@ -85,6 +97,10 @@ class ImageConfig:
             self._at_least_one(name)
         for name in ("n_others", "n_random", "n_maps", "n_repeats"):
             self._at_least_one(name)
+        unknown = [name for name in self.towards if name not in REPLACEMENTS]
+        if unknown or not self.towards:
+            msg = f"'towards' must be some of {', '.join(REPLACEMENTS)}, got {list(self.towards)}."
+            raise ValueError(msg)
         if not 0 < self.test_share < 1:
             msg = f"'test_share' must be between 0 and 1, got {self.test_share}."
             raise ValueError(msg)
@@ -96,6 +112,10 @@ class ImageConfig:
         if getattr(self, name) < 1:
             msg = f"'{name}' must be at least 1, got {getattr(self, name)}."
             raise ValueError(msg)
+
+    def replacement(self, name: str | None = None) -> Replacement:
+        """Return what removed channels put out instead; by default the first way."""
+        return REPLACEMENTS[name or self.towards[0]](self.seed)
 
     def make_target(self) -> Target:
         """Return the target as a function."""

@@ -10,6 +10,7 @@ from ._image_tests import ALL_MODES, FIRST
 
 Tables = Mapping[str, pd.DataFrame]
 TEN_PERCENT = 0.1
+WORTH_A_RATIO = 0.005
 
 
 def first_findings(run: ImageRun) -> list[str]:
@@ -97,7 +98,7 @@ def head_findings(tables: Tables) -> Iterator[str]:
 
 def control_findings(tables: Tables) -> Iterator[str]:
     """Say what removing and keeping a class mode does, beside other choices of channels."""
-    yield from _control(tables["control_costs"], tables["control_scores"], "class mode")
+    yield from _control(tables["control_costs"], tables["control_scores"])
 
 
 def superclass_findings(tables: Tables) -> Iterator[str]:
@@ -133,10 +134,13 @@ def map_findings(tables: Tables) -> Iterator[str]:
             f"{row['difference']:+.1%} ({row['low']:+.1%} to {row['high']:+.1%})."
         )
     overlap = tables["overlap_summary"]
-    for _, row in overlap[overlap["measure"] == "iou"].iterrows():
+    overlap = overlap[overlap["measure"] == "iou"].set_index(["shares", "kind"])
+    for kind in dict.fromkeys(overlap.index.get_level_values("kind")):
+        row, other = overlap.loc[("of modes", kind)], overlap.loc[("shuffled", kind)]
         yield (
-            f"Overlap of regions, {row['kind']}: IoU {row['value']:.2f} "
-            f"({row['low']:.2f} to {row['high']:.2f}; two modes in two images {row['chance']:.2f})."
+            f"Overlap of regions, {kind}: IoU {row['value']:.2f} ({row['low']:.2f} to "
+            f"{row['high']:.2f}); with shuffled shares {other['value']:.2f} "
+            f"({other['low']:.2f} to {other['high']:.2f})."
         )
 
 
@@ -203,24 +207,37 @@ def _across(rows: pd.DataFrame, name: str, kind: str) -> str:
     )
 
 
-def _control(costs: pd.DataFrame, scores: pd.DataFrame, what: str) -> Iterator[str]:
-    accuracy = costs[(costs["measure"] == "accuracy") & (costs["kind"] == "ablated")]
-    for layer, rows in accuracy[accuracy["ranking"] == FIRST].groupby("layer", sort=False):
+def _control(costs: pd.DataFrame, scores: pd.DataFrame) -> Iterator[str]:
+    chosen = (costs["measure"] == "accuracy") & (costs["kind"] == "ablated")
+    first = costs[chosen & (costs["ranking"] == FIRST)]
+    for (towards, layer), rows in first.groupby(["towards", "layer"], sort=False):
         row = rows.iloc[(rows["dose"] - TEN_PERCENT).abs().argmin()]
         yield (
-            f"Layer {layer}: without the first {row['dose']:.0%} of the channels of its {what} a "
-            f"class loses {row['own_cost']:.0%} of its accuracy, others {row['others_cost']:.0%}: "
-            f"{row['ratio']:.1f} times as much ({row['ratio_low']:.1f} to {row['ratio_high']:.1f}; "
-            f"n = {int(row['n_classes'])} classes)."
+            f"Layer {layer}, removed towards {towards}: without the first {row['dose']:.0%} of the "
+            f"channels of its mode a class loses {_percent(row['own_cost'])} of its accuracy, "
+            f"others {_percent(row['others_cost'])}{_ratio(row)}; n = {int(row['n_classes'])} "
+            "classes."
         )
     ablated = scores[(scores["measure"] == "accuracy") & (scores["kind"] == "ablated")]
-    for layer, rows in ablated.groupby("layer", sort=False):
+    for (towards, layer), rows in ablated.groupby(["towards", "layer"], sort=False):
         rivals = ", ".join(
             f"{row['ranking']} {row['first_difference']:+.2f} "
             f"({row['first_difference_low']:+.2f} to {row['first_difference_high']:+.2f})"
             for _, row in rows.dropna(subset=["first_difference"]).iterrows()
         )
         yield (
-            f"Layer {layer}, area of the class less that of others when channels are removed, "
+            f"Layer {layer}, removed towards {towards}: area of the class less that of others, "
             f"{FIRST} less each rival (below 0: it hits the class more than the rival): {rivals}."
         )
+
+
+def _percent(share: float) -> str:
+    return f"{round(share, 2) + 0.0:.0%}"
+
+
+def _ratio(row: pd.Series) -> str:
+    """Say how many times as much, where both lose something to speak of."""
+    if not row["others_cost"] >= WORTH_A_RATIO or not row["own_cost"] >= WORTH_A_RATIO:
+        return " (too little for a ratio)"
+    low, high = (f"{row[name]:.1f}" for name in ("ratio_low", "ratio_high"))
+    return f": {row['ratio']:.1f} times as much ({low} to {high})"

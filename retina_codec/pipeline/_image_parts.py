@@ -102,7 +102,7 @@ def settings_to_try(method: Decomposition) -> Mapping[str, Decomposition]:
     """Return settings around those of a run, by name: the first is that of the run."""
     settings = {"as in the run": method}
     parameters = method.get_params()
-    for name, factors in (("n_modes", (0.5, 2)), ("smallest_loading", (0.5, 2, 4))):
+    for name, factors in (("n_modes", (0.5, 2)), ("smallest_loading", (0.5, 2))):
         if parameters.get(name) is not None:
             for factor in factors:
                 value = type(parameters[name])(parameters[name] * factor)

@@ -1,12 +1,13 @@
 """The causal parts of the analysis of an image network, on images that chose nothing."""
 
 from collections.abc import Callable, Mapping
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
 from retina_codec import causal, receptive_fields
-from retina_codec.causal import Ranking
+from retina_codec.causal import Ranking, control_costs, control_scores
 from retina_codec.contributions import of_probabilities, top_class
 from retina_codec.datatypes import Maps
 from retina_codec.statistics import class_correlations
@@ -27,27 +28,28 @@ SMALL = 32
 
 def control_part(run: ImageRun) -> Tables:
     """Remove, or keep alone, the channels of class modes, beside seven other choices."""
+    if not run.classes:
+        return {}
 
-    def controlled():
-        return _over_layers(
-            run.test_layers,
-            lambda layer: causal.class_control(
-                run.known.network,
-                run.images_for_tests,
-                run.labels[run.test],
-                layer=layer,
-                rankings=rankings_of(run, layer, run.labels),
-                classes=run.classes,
-                doses=run.config.doses,
-                n_random=run.config.n_random,
-                n_others=run.config.n_others,
-                channel_axis=run.known.channel_axis,
-                seed=run.config.seed,
-                progress=run.progress,
-            ),
-        )
+    def controlled(layer, towards):
+        return causal.class_control(
+            run.known.network,
+            run.images_for_tests,
+            run.labels[run.test],
+            layer=layer,
+            rankings=rankings_of(run, layer, run.labels),
+            classes=run.classes,
+            doses=run.config.doses,
+            towards=run.config.replacement(towards),
+            n_random=run.config.n_random,
+            n_others=run.config.n_others,
+            channel_axis=run.known.channel_axis,
+            seed=run.config.seed,
+            progress=run.progress,
+        ).assign(towards=towards)
 
-    return _with_scores(run, "control", controlled)
+    pairs = list(product(run.test_layers, run.config.towards))
+    return _with_scores(run, "control", lambda: pd.concat([controlled(*pair) for pair in pairs]))
 
 
 def superclass_part(run: ImageRun) -> Tables:
@@ -65,12 +67,13 @@ def superclass_part(run: ImageRun) -> Tables:
             rankings={layer: rankings_of(run, layer, labels) for layer in run.test_layers},
             sets=sets,
             doses=SUPERCLASS_DOSES,
+            towards=run.config.replacement(),
             n_random=run.config.n_random,
             n_others=run.config.n_others,
             channel_axis=run.known.channel_axis,
             seed=run.config.seed,
             progress=run.progress,
-        )
+        ).assign(towards=run.config.towards[0])
 
     return _with_scores(run, "superclass", controlled)
 
@@ -126,12 +129,12 @@ def maps_part(run: ImageRun) -> Tables:
     tables = {
         "insertion": run.table("insertion", inserted),
         "regions": run.table("regions", regions),
-        "overlap": run.table("overlap", lambda: receptive_fields.map_overlap(gallery)),
+        "overlap": run.table("overlap", lambda: overlaps(run, gallery, common)),
     }
     summaries = {
         "insertion_summary": causal.insertion_summary,
         "regions_summary": causal.region_summary,
-        "overlap_summary": receptive_fields.overlap_summary,
+        "overlap_summary": _summary_of_overlaps,
     }
     for name, summary in summaries.items():
         table = tables[name.removesuffix("_summary")]
@@ -160,23 +163,50 @@ def kept_gallery(run: ImageRun, common: Mapping) -> Maps:
     return kept(run.out / "gallery.nc", made)
 
 
+def overlaps(run: ImageRun, gallery: Maps, common: Mapping) -> pd.DataFrame:
+    """Overlap of the maps of all modes of the gallery in all its images, beside shuffled shares."""
+    where = {
+        "index": np.unique(gallery.items["sample"].to_numpy()),
+        "which": np.unique(gallery.items["mode"].to_numpy()),
+        "target": top_class(),
+        "smoothing": gallery.settings["smoothing"],
+    }
+    found = []
+    for shares, control in (("of modes", None), ("shuffled", run.config.seed)):
+        maps = receptive_fields.mode_maps(
+            run.known.network, run.images, control=control, **where, **common
+        )
+        found.append(receptive_fields.map_overlap(maps).assign(shares=shares))
+    return pd.concat(found)
+
+
+def _summary_of_overlaps(table: pd.DataFrame) -> pd.DataFrame:
+    kinds = table.groupby("shares", sort=False)
+    return pd.concat(
+        [receptive_fields.overlap_summary(rows).assign(shares=shares) for shares, rows in kinds]
+    )
+
+
 def saliency_maps(run: ImageRun, images, index, common: Mapping) -> dict[str, np.ndarray]:
     """Map the same images by all modes together and by rivals, by name."""
-    every = range(len(common["modes"].dictionary))
+
+    def of_modes(**how):
+        modes = common["modes"]
+        every = range(len(modes.dictionary))
+        how["channel_axis"] = common["channel_axis"]
+        return receptive_fields.mode_map(
+            common["contributions"], modes, which=every, index=index, **how
+        )
+
     rivals: dict[str, Callable] = {
-        ALL_MODES: receptive_fields.mode_map(
-            common["contributions"],
-            common["modes"],
-            which=every,
-            index=index,
-            channel_axis=common["channel_axis"],
-        ),
+        ALL_MODES: of_modes(),
         "gradient x input": receptive_fields.gradient_times_input,
         "integrated gradients": receptive_fields.integrated_gradients_map(),
         "edges": receptive_fields.edge_map,
         "middle": receptive_fields.centre_map,
     }
     if run.known.channel_axis == 1:
+        rivals["modes, at the layer"] = of_modes(seen_at=receptive_fields.at_units)
         rivals["Grad-CAM"] = receptive_fields.grad_cam(run.map_layer)
     return {name: make(run.known.network, images, top_class()) for name, make in rivals.items()}
 
@@ -200,6 +230,7 @@ def steering_part(run: ImageRun) -> Tables:
             run.explained[layer],
             modes,
             index=run.test[np.linspace(0, len(run.test) - 1, N_FLIPS).astype(int)],
+            towards=run.config.replacement(),
             channel_axis=run.known.channel_axis,
             seed=run.config.seed,
             progress=run.progress,
@@ -217,6 +248,7 @@ def _steering(run: ImageRun, modes, mode: int, class_: int) -> pd.DataFrame:
         modes,
         mode=mode,
         classes=[class_],
+        towards=run.config.replacement(),
         channel_axis=run.known.channel_axis,
         seed=run.config.seed,
     )
@@ -224,16 +256,15 @@ def _steering(run: ImageRun, modes, mode: int, class_: int) -> pd.DataFrame:
 
 
 def _with_scores(run: ImageRun, name: str, make: Callable[[], pd.DataFrame]) -> Tables:
-    if not run.classes and name == "control":
-        return {}
     table = run.table(name, make)
-    scores, costs = f"{name}_scores", f"{name}_costs"
     return {
         name: table,
-        scores: run.table(scores, lambda: causal.control_scores(table)),
-        costs: run.table(costs, lambda: causal.control_costs(table)),
+        f"{name}_scores": run.table(f"{name}_scores", lambda: _by_way(table, control_scores)),
+        f"{name}_costs": run.table(f"{name}_costs", lambda: _by_way(table, control_costs)),
     }
 
 
-def _over_layers(layers, make: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat([make(layer) for layer in layers])
+def _by_way(table: pd.DataFrame, make: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+    """Make a table for each way to remove channels."""
+    ways = table.groupby("towards", sort=False)
+    return pd.concat([make(rows).assign(towards=towards) for towards, rows in ways])

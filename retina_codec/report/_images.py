@@ -181,8 +181,9 @@ def head_section(tables: Tables) -> Section:
 def control_section(tables: Tables) -> Section:
     """Necessity and sufficiency of class modes."""
     table, scores = tables["control"], tables["control_scores"]
-    parts = [Part(pictures=(_scores_picture(scores),))]
-    for layer, rows in table.groupby("layer", sort=False):
+    ways = scores.groupby("towards", sort=False)
+    parts = [Part(pictures=tuple(_scores_picture(rows, towards) for towards, rows in ways))]
+    for (layer, towards), rows in table.groupby(["layer", "towards"], sort=False):
         n = rows["class"].nunique()
         drawn = picture(
             lambda figure, rows=rows: plot_class_control(rows, figure=figure),
@@ -190,16 +191,18 @@ def control_section(tables: Tables) -> Section:
             caption=(
                 f"Layer {layer}: accuracy that is left of a class and of others, means over "
                 f"n = {n} classes, on images for tests, when a dose of channels is removed "
-                "(ablated) or kept alone (preserved)."
+                f"(ablated) or kept alone (preserved); removed channels go to {towards}."
             ),
-            alt=f"Dose curves of class control in layer {layer}.",
+            alt=f"Dose curves of class control in layer {layer}, towards {towards}.",
         )
-        parts.append(Part(title=f"Layer {layer}", pictures=(drawn,)))
+        parts.append(Part(title=f"Layer {layer}, towards {towards}", pictures=(drawn,)))
     parts.append(Part(tables={"Costs by dose": _of_accuracy(tables["control_costs"])}))
     lead = (
         "The channels that a choice finds most important for a class are removed, or kept alone: "
         "what does it cost the class, and others? Choices are made on images for selection, costs "
-        "measured on the others; classes and images are the same at all doses."
+        "measured on the others; classes and images are the same at all doses. Contributions are "
+        "relative to grey, so they say what removing towards grey does; removing towards zero is "
+        "another question."
     )
     return Section(name="control", title="Control of classes", lead=lead, parts=tuple(parts))
 
@@ -349,16 +352,16 @@ SECTIONS: Mapping[str, Callable[[Tables], Section]] = {
 }
 
 
-def _scores_picture(scores: pd.DataFrame) -> Picture:
+def _scores_picture(scores: pd.DataFrame, towards: str) -> Picture:
     return picture(
         lambda figure: plot_control_scores(scores, figure=figure),
         size=(WIDE, 3.4),
         caption=(
-            "Area under the dose curve of the class less that of others, with 95 % (classes drawn "
-            "again). Ablated: below 0, the class loses more. Preserved: above 0, the class keeps "
+            f"Removed towards {towards}: area under the dose curve of the class less that of "
+            "others, with 95 % (classes drawn again). Ablated: below 0, the class loses more. Preserved: above 0, the class keeps "
             "more."
         ),
-        alt="Scores of class control by layer and choice of channels.",
+        alt=f"Scores of class control by layer and choice of channels, towards {towards}.",
     )
 
 
