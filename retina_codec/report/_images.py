@@ -381,7 +381,8 @@ def _scores_picture(scores: pd.DataFrame, towards: str) -> Picture:
         size=(WIDE, 3.4),
         caption=(
             f"Removed towards {towards}: area under the dose curve of the class less that of "
-            "others, with 95 % (classes drawn again). Ablated: below 0, the class loses more. Preserved: above 0, the class keeps "
+            "others, with 95 % (classes drawn again). Ablated: below 0, the class loses more. "
+            "Preserved: above 0, the class keeps "
             "more."
         ),
         alt=f"Scores of class control by layer and choice of channels, towards {towards}.",
