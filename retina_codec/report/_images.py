@@ -231,6 +231,7 @@ def map_section(
     place = {sample: i for i, sample in enumerate(sorted(pictures))}
     maps = _renumbered(gallery, place)
     n_modes = maps.items["mode"].nunique()
+    strongest = np.flatnonzero(maps.items["rank"] == 0)[:FEW_MAPS].tolist()
     summary = tables["insertion_summary"]
     n_images = int(summary["n_images"].iloc[0])
     drawn = (
@@ -245,8 +246,8 @@ def map_section(
             alt="Gallery of images lit where modes act.",
         ),
         picture(
-            lambda figure: plot_maps(maps, shown, items=range(FEW_MAPS), figure=figure),
-            size=(WIDE, 1.2 + 1.4 * FEW_MAPS),
+            lambda figure: plot_maps(maps, shown, items=strongest, figure=figure),
+            size=(WIDE, 1.2 + 1.4 * len(strongest)),
             caption="The strongest image of modes: what raises the target and what lowers it.",
             alt="Maps of the positive and negative parts of modes.",
         ),
@@ -358,8 +359,8 @@ def _scores_picture(scores: pd.DataFrame, towards: str) -> Picture:
         size=(WIDE, 3.4),
         caption=(
             f"Removed towards {towards}: area under the dose curve of the class less that of "
-            "others, with 95 % (classes drawn again). Ablated: below 0, the class loses more. Preserved: above 0, the class keeps "
-            "more."
+            "others, with 95 % (classes drawn again). Ablated: below 0, the class loses more. "
+            "Preserved: above 0, the class keeps more."
         ),
         alt=f"Scores of class control by layer and choice of channels, towards {towards}.",
     )
