@@ -98,14 +98,20 @@ class ImageConfig:
         for name in ("n_others", "n_random", "n_maps", "n_repeats", "n_modes"):
             self._at_least_one(name)
         unknown = [name for name in self.towards if name not in REPLACEMENTS]
-        if unknown or not self.towards:
-            msg = f"'towards' must be some of {', '.join(REPLACEMENTS)}, got {list(self.towards)}."
+        if unknown or not self.towards or len(set(self.towards)) < len(self.towards):
+            msg = (
+                f"'towards' must be some of {', '.join(REPLACEMENTS)}, each once, got "
+                f"{list(self.towards)}."
+            )
             raise ValueError(msg)
         if not 0 < self.test_share < 1:
             msg = f"'test_share' must be between 0 and 1, got {self.test_share}."
             raise ValueError(msg)
-        if not self.doses or not all(0 < dose <= 1 for dose in self.doses):
+        if not all(0 < dose <= 1 for dose in self.doses):
             msg = f"'doses' must be shares above 0, up to 1, got {list(self.doses)}."
+            raise ValueError(msg)
+        if len(self.doses) < 2 or len(set(self.doses)) < len(self.doses):
+            msg = f"'doses' must be two or more, each once, got {list(self.doses)}."
             raise ValueError(msg)
         if self.seed < 0:
             msg = f"'seed' must be at least 0, got {self.seed}."

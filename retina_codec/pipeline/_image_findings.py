@@ -213,6 +213,8 @@ def _across(rows: pd.DataFrame, name: str, kind: str) -> str:
     rho = rows["value"].corr(pd.Series(depth, index=rows.index), method="spearman")
     first, last = rows.iloc[0], rows.iloc[-1]
     trend = f"; rank correlation with depth {rho:+.2f} over {len(rows)} layers"
+    if rows["value"].nunique() == 1:
+        trend = f"; the same in all {len(rows)} layers"
     return (
         f"{kind[0].upper()}{kind[1:]}: {name} {first['value']:.2f} in {first['layer']} (chance "
         f"{first['chance']:.2f}), {last['value']:.2f} in {last['layer']} ({last['chance']:.2f})"
