@@ -19,12 +19,14 @@ from retina_codec import causal, cli, pipeline
 from retina_codec.cli import _images as commands
 from retina_codec.contributions import is_finished
 from retina_codec.decomposition import SparseModes
+from retina_codec.export import load
 from retina_codec.networks import predict
 from retina_codec.pipeline import PARTS, ImageConfig, _image_parts, _images, run_images
 from retina_codec.pipeline import _image_run as module
 from retina_codec.pipeline._image_findings import FINDINGS, first_findings, layer_findings
 from retina_codec.pipeline._image_tests import FIRST
 from retina_codec.pipeline._modes import modes_of
+from retina_codec.report import _images as sections
 from retina_codec.stimuli import digits
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -109,7 +111,9 @@ def network(tmp_path_factory):
 def finished(pictures, network, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
     config = small_config(pictures, network)
-    return config, out, run_images(config, out, progress=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_image_parts, "PUBLISHED_EPOCHS", 2)
+        return config, out, run_images(config, out, progress=False)
 
 
 @pytest.fixture
@@ -205,19 +209,17 @@ def test_page_shows_every_part_and_asks_nothing_of_the_network(finished):
 
 
 def test_page_shows_the_strongest_image_of_each_mode(finished, monkeypatch):
-    from retina_codec.export import load
-    from retina_codec.report import _images as sections
-
     _, out, _ = finished
     gallery, shown = load(out / "gallery.nc"), []
     pictures = dict.fromkeys(gallery.items["sample"].astype(int), np.zeros((8, 8)))
     tables = {name: pd.read_csv(out / f"{name}.csv") for name in TABLES["maps"]}
     draw = sections.plot_maps
-    monkeypatch.setattr(
-        sections,
-        "plot_maps",
-        lambda *_, items, **to: shown.append(items) or draw(*_, items=items, **to),
-    )
+
+    def noted(*given, items, **to):
+        shown.append(items)
+        return draw(*given, items=items, **to)
+
+    monkeypatch.setattr(sections, "plot_maps", noted)
     sections.map_section(tables, gallery, pictures)
     items = gallery.items.iloc[shown[0]]
     assert (items["rank"] == 0).all() and items["mode"].is_unique
@@ -476,6 +478,15 @@ def test_constant_statistics_have_no_trend():
     said = list(layer_findings(tables))
     assert sum("the same in all 3 layers" in one for one in said) == 5
     assert not any("nan" in one for one in said)
+
+
+def test_settings_that_are_tried_begin_with_those_of_the_run():
+    method = SparseModes(n_modes=8)
+    found = _image_parts.settings_to_try(method)
+    first, *others = found
+    assert found[first] is method and method.get_params()["n_modes"] == 8
+    assert [found[f"n_modes x {factor}"].n_modes for factor in ("0.5", "2")] == [4, 16]
+    assert others[-1] == "published, 100 epochs" and found[others[-1]].n_epochs == 100
 
 
 # Other networks
