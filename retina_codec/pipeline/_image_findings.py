@@ -16,18 +16,13 @@ WORTH_A_RATIO = 0.005
 def first_findings(run: ImageRun) -> list[str]:
     """Say what the network was shown and how well it knows it."""
     table = run.predictions
-    labelled = table[table["label"] >= 0]
-    right = (labelled["label"] == labelled["predicted"]).mean()
-    n_doubtful = int(labelled["doubtful"].sum())
     gaps = {
         layer: float(np.nanmedian(record.relative_gap)) for layer, record in run.explained.items()
     }
     worst = max(gaps, key=gaps.get)
     return [
-        f"{run.known.name} on {len(table)} images, {len(labelled)} of them with a label, in "
-        f"{labelled['label'].nunique()} classes: {right:.1%} right; {n_doubtful} labels are "
-        "doubtful (the network is sure of another class). Classes, modes and channels are chosen "
-        f"on {int(run.selection.sum())} images and tested on the other {len(run.test)}.",
+        f"{run.known.name} on {len(table)} images, {_labels(run)} Classes, modes and channels are "
+        f"chosen on {int(run.selection.sum())} images and tested on the other {len(run.test)}.",
         f"Contributions in {len(gaps)} layers: the median gap is {gaps[worst]:.2%} of the change "
         f"of the target in the worst layer ({worst}).",
     ]
@@ -194,11 +189,31 @@ FINDINGS: Mapping[str, Callable[[Tables], Iterator[str]]] = {
 """Sentences of each part."""
 
 
+def _labels(run: ImageRun) -> str:
+    """Say how many images have a label, and how many of them the network gets right."""
+    table = run.predictions
+    labelled = table[table["label"] >= 0]
+    n_classes = labelled["label"].nunique()
+    if run.nobody_labelled:
+        return (
+            "none of them with a label: what the network says is taken for the class "
+            f"({n_classes} classes)."
+        )
+    right = (labelled["label"] == labelled["predicted"]).mean()
+    return (
+        f"{len(labelled)} of them with a label, in {n_classes} classes: {right:.1%} right; "
+        f"{int(labelled['doubtful'].sum())} labels are doubtful (the network is sure of another "
+        "class)."
+    )
+
+
 def _across(rows: pd.DataFrame, name: str, kind: str) -> str:
     depth = np.arange(len(rows))
     rho = rows["value"].corr(pd.Series(depth, index=rows.index), method="spearman")
     first, last = rows.iloc[0], rows.iloc[-1]
     trend = f"; rank correlation with depth {rho:+.2f} over {len(rows)} layers"
+    if rows["value"].nunique() == 1:
+        trend = f"; the same in all {len(rows)} layers"
     return (
         f"{kind[0].upper()}{kind[1:]}: {name} {first['value']:.2f} in {first['layer']} (chance "
         f"{first['chance']:.2f}), {last['value']:.2f} in {last['layer']} ({last['chance']:.2f})"

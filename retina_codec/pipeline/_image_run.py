@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int
 
+from retina_codec.causal import in_sets
 from retina_codec.contributions import (
     activation_times_gradient,
     activations,
@@ -209,8 +210,16 @@ class ImageRun:
     @cached_property
     def mapped(self) -> Int[np.ndarray, " n"]:
         """Images for tests whose maps are scored, evenly spread."""
-        n = min(self.config.n_maps, len(self.test))
-        return self.test[np.linspace(0, len(self.test) - 1, n).astype(int)]
+        return self.spread(self.config.n_maps)
+
+    @property
+    def nobody_labelled(self) -> bool:
+        """Whether what the network says was taken for the classes."""
+        return bool((np.asarray(getattr(self.images, "labels", self.labels)) < 0).all())
+
+    def spread(self, n: int) -> Int[np.ndarray, " n"]:
+        """Return so many images for tests, evenly spread; all of them where there are fewer."""
+        return self.test[np.linspace(0, len(self.test) - 1, min(n, len(self.test))).astype(int)]
 
     @property
     def images_for_tests(self) -> Any:
@@ -304,13 +313,27 @@ def open_images(config: ImageConfig, out: Path, *, progress: bool = True) -> Ima
     if (labels < 0).all():
         log.info("no picture has a label: what the network says is taken for the class")
         labels = predict(known.network, images, batch_size=BATCH).argmax(axis=1)
+    found = ImageRun(config, out, known, images, labels, selection, progress)
+    check_layers(found)
+    config.check_classes(len(known.class_names))
+    in_sets(labels, config.superclasses)
     inputs = {"images": fingerprint_of(images), "network": hash_of(parts_of(known.network))}
     keep_settings(config, out, inputs)
-    found = ImageRun(config, out, known, images, labels, selection, progress)
-    if not found.layers:
-        msg = f"{known.name} does not say which layers to explain. Name some with --layer."
-        raise ValueError(msg)
     return found
+
+
+def check_layers(run: ImageRun) -> None:
+    """Raise an error if no layer is explained, or one that is tested is not explained."""
+    if not run.layers:
+        msg = f"{run.known.name} does not say which layers to explain. Name some with --layer."
+        raise ValueError(msg)
+    missing = [layer for layer in run.test_layers if layer not in run.layers]
+    if missing:
+        msg = (
+            f"Layer {missing[0]!r} is to be tested but not explained. Expected some of: "
+            f"{', '.join(run.layers)}. Name it with --layer too."
+        )
+        raise ValueError(msg)
 
 
 def samples_of(config: ImageConfig, known: ImageNetwork) -> tuple[Any, np.ndarray, np.ndarray]:

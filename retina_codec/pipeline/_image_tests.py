@@ -229,7 +229,7 @@ def steering_part(run: ImageRun) -> Tables:
             run.images,
             run.explained[layer],
             modes,
-            index=run.test[np.linspace(0, len(run.test) - 1, N_FLIPS).astype(int)],
+            index=run.spread(N_FLIPS),
             towards=run.config.replacement(),
             channel_axis=run.known.channel_axis,
             seed=run.config.seed,

@@ -250,7 +250,7 @@ def map_section(
     place = {sample: i for i, sample in enumerate(sorted(pictures))}
     maps = _renumbered(gallery, place)
     n_modes = maps.items["mode"].nunique()
-    strongest = np.flatnonzero(maps.items["rank"] == 0)
+    strongest = np.flatnonzero(maps.items["rank"] == 0).tolist()
     summary = tables["insertion_summary"]
     n_images = int(summary["n_images"].iloc[0])
     drawn = (
@@ -382,8 +382,7 @@ def _scores_picture(scores: pd.DataFrame, towards: str) -> Picture:
         caption=(
             f"Removed towards {towards}: area under the dose curve of the class less that of "
             "others, with 95 % (classes drawn again). Ablated: below 0, the class loses more. "
-            "Preserved: above 0, the class keeps "
-            "more."
+            "Preserved: above 0, the class keeps more."
         ),
         alt=f"Scores of class control by layer and choice of channels, towards {towards}.",
     )
