@@ -295,7 +295,7 @@ def _sign_pairs(record: Contributions) -> tuple[np.ndarray, np.ndarray]:
     return (promotes, suppresses) if pairs else (promotes[:0], suppresses[:0])
 
 
-def _dimensions(values) -> tuple[float, float, float]:
+def _dimensions(values) -> tuple[int, int, float]:
     """All statistics of dimensionality, from the same variances."""
     variances = _principal_variances(values)
     return _n_of(variances, 0.9), _n_of(variances, 0.95), _ratio_of(variances)
