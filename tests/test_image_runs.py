@@ -18,7 +18,7 @@ from test_report import Page
 from retina_codec import causal, cli, pipeline
 from retina_codec.cli import _images as commands
 from retina_codec.contributions import is_finished
-from retina_codec.decomposition import SparseModes
+from retina_codec.decomposition import SparseModes, _alike
 from retina_codec.export import load
 from retina_codec.networks import predict
 from retina_codec.pipeline import PARTS, ImageConfig, _image_parts, _images, run_images
@@ -113,6 +113,7 @@ def finished(pictures, network, tmp_path_factory):
     config = small_config(pictures, network)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_image_parts, "PUBLISHED_EPOCHS", 2)
+        patch.setattr(_alike, "N_TRIALS", 2)
         return config, out, run_images(config, out, progress=False)
 
 
@@ -487,6 +488,17 @@ def test_settings_that_are_tried_begin_with_those_of_the_run():
     assert found[first] is method and method.get_params()["n_modes"] == 8
     assert [found[f"n_modes x {factor}"].n_modes for factor in ("0.5", "2")] == [4, 16]
     assert others[-1] == "published, 100 epochs" and found[others[-1]].n_epochs == 100
+
+
+def test_methods_without_a_setting_for_sparsity_describe_activations_too(
+    pictures, network, tmp_path
+):
+    config = small_config(pictures, network, method="PrincipalComponents", n_modes=4)
+    run = module.open_images(config, tmp_path, progress=False)
+    of_contributions, of_activations = (modes["block3"] for modes in run.modes.values())
+    assert of_contributions.method == of_activations.method
+    np.testing.assert_array_equal(of_contributions.held_out, of_activations.held_out)
+    assert len(of_activations.loadings) == 60
 
 
 # Other networks
