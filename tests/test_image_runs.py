@@ -508,7 +508,7 @@ def test_heads_of_a_transformer(pictures, tmp_path):
     config = ImageConfig(images=str(pictures), network=str(MODELS / "digits_vit"), n_steps=2)
     summary = run_images(config, tmp_path, parts=["layers", "heads"], progress=False)
     heads = pd.read_csv(tmp_path / "heads.csv")
-    assert {"layer", "value", "chance", "low", "high", "difference", "p", "kind"} <= set(heads)
+    assert {"layer", "sparsity", "chance", "low", "high", "difference", "p", "kind"} <= set(heads)
     assert heads.groupby("kind")["layer"].nunique().tolist() == [4, 4]
     assert len(summary["by part"]["heads"]) == 2
     layers = pd.read_csv(tmp_path / "layers.csv")
