@@ -547,6 +547,7 @@ def test_real_network_on_photographs_stays_below_4_gb(tmp_path):
     words = [folder, "--network", "efficientnet-lite0", "--out", tmp_path / "out", "--quiet"]
     words += ["--layer", "_blocks.13", "--layer", "_blocks.15", "--part", "layers"]
     words += ["--part", "maps", "--n-steps", 2, "--n-modes", 8, "--n-maps", 1]
+    words += ["--method", "NonNegativeFactors"]
     done = subprocess.run(
         [sys.executable, "-c", LITE0, *map(str, words)], capture_output=True, text=True, timeout=600
     )
