@@ -145,12 +145,20 @@ def resolved(network: str) -> str:
     return str(path.resolve()) if (path / "config.json").exists() else network
 
 
-def command_of(part: str, about: str) -> Callable[[Path, bool], None]:
+def command_of(part: str, about: str) -> Callable[..., None]:
     """Return the command that does one part of a run."""
 
-    def command(run_folder: Run, quiet: Quiet = False) -> None:
+    def command(
+        run_folder: Run,
+        network: Annotated[
+            str | None, typer.Option(help="That of the run, again, where it is code.")
+        ] = None,
+        quiet: Quiet = False,
+    ) -> None:
         pipeline = import_module("retina_codec.pipeline")
-        summary = pipeline.resumed_images(run_folder, parts=[part], progress=not quiet)
+        summary = pipeline.resumed_images(
+            run_folder, parts=[part], network=network, progress=not quiet
+        )
         for sentence in summary["by part"].get(part, []):
             typer.echo(sentence)
         names = (run_folder / f"{part}.done").read_text().split()

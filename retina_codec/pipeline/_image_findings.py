@@ -105,8 +105,8 @@ def superclass_findings(tables: Tables) -> Iterator[str]:
         verb = "Removing" if row["kind"] == "ablated" else "Keeping only"
         yield (
             f"{verb} {row['dose']:.0%} of the channels of {row['layer']} by the mode of a set of "
-            f"classes costs the set {row['own_cost']:.0%} and others {row['others_cost']:.0%} of "
-            f"their accuracy (n = {int(row['n_classes'])} sets)."
+            f"classes costs the set {_percent(row['own_cost'])} and others "
+            f"{_percent(row['others_cost'])} of their accuracy (n = {int(row['n_classes'])} sets)."
         )
 
 
@@ -114,14 +114,13 @@ def map_findings(tables: Tables) -> Iterator[str]:
     """Say how good maps are, and whether modes use different places."""
     summary = tables["insertion_summary"]
     for kind, rows in summary[summary["method"] == ALL_MODES].groupby("kind", sort=False):
-        rivals = ", ".join(
-            f"{row['rival']} {row['advantage']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
-            for _, row in rows.iterrows()
-        )
-        n = int(rows["n_images"].iloc[0])
+        better, worse = rows[rows["low"] > 0]["rival"], rows[rows["high"] < 0]["rival"]
+        alike = rows[~rows["rival"].isin([*better, *worse])]["rival"]
         yield (
-            f"Pixels {kind} in the order of the maps of all modes, n = {n} images: area "
-            f"{rows['auc'].iloc[0]:.3f}; advantage over {rivals}."
+            f"Pixels {kind} in the order of the maps of all modes, n = "
+            f"{int(rows['n_images'].iloc[0])} images: area {rows['auc'].iloc[0]:.2f}; better than "
+            f"{_listed(better)}; worse than {_listed(worse)}; no different from {_listed(alike)} "
+            "(paired 95 % intervals over images)."
         )
     for _, row in tables["regions_summary"].iterrows():
         yield (
@@ -241,15 +240,19 @@ def _control(costs: pd.DataFrame, scores: pd.DataFrame) -> Iterator[str]:
         )
     ablated = scores[(scores["measure"] == "accuracy") & (scores["kind"] == "ablated")]
     for (towards, layer), rows in ablated.groupby(["towards", "layer"], sort=False):
-        rivals = ", ".join(
-            f"{row['ranking']} {row['first_difference']:+.2f} "
-            f"({row['first_difference_low']:+.2f} to {row['first_difference_high']:+.2f})"
-            for _, row in rows.dropna(subset=["first_difference"]).iterrows()
-        )
+        rivals = rows.dropna(subset=["first_difference"])
+        more = rivals[rivals["first_difference_high"] < 0]["ranking"]
+        less = rivals[rivals["first_difference_low"] > 0]["ranking"]
+        alike = rivals[~rivals["ranking"].isin([*more, *less])]["ranking"]
         yield (
-            f"Layer {layer}, removed towards {towards}: area of the class less that of others, "
-            f"{FIRST} less each rival (below 0: it hits the class more than the rival): {rivals}."
+            f"Layer {layer}, removed towards {towards}: over all doses the {FIRST} hits its class, "
+            f"rather than others, more than {_listed(more)}; less than {_listed(less)}; no "
+            f"different from {_listed(alike)} (paired 95 % intervals over classes)."
         )
+
+
+def _listed(names: pd.Series) -> str:
+    return ", ".join(names) or "none"
 
 
 def _percent(share: float) -> str:
