@@ -223,8 +223,8 @@ def test_senseless_numbers_are_refused_at_once(changes, message, small_config):
 
 
 def test_no_mode_is_told(recording, tmp_path, monkeypatch, small_config):
-    def barren(record, method, *, seed):
-        modes = decompose(record, method, seed=seed)
+    def barren(record, method, **options):
+        modes = decompose(record, method, **options)
         return replace(
             modes,
             dictionary=modes.dictionary[:0],
