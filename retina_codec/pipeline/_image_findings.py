@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from ._image_run import ImageRun
 from ._image_tests import ALL_MODES, FIRST
@@ -208,17 +209,22 @@ def _labels(run: ImageRun) -> str:
 
 
 def _across(rows: pd.DataFrame, name: str, kind: str) -> str:
-    depth = np.arange(len(rows))
-    rho = rows["value"].corr(pd.Series(depth, index=rows.index), method="spearman")
     first, last = rows.iloc[0], rows.iloc[-1]
-    trend = f"; rank correlation with depth {rho:+.2f} over {len(rows)} layers"
-    if rows["value"].nunique() == 1:
-        trend = f"; the same in all {len(rows)} layers"
     return (
         f"{kind[0].upper()}{kind[1:]}: {name} {first['value']:.2f} in {first['layer']} (chance "
         f"{first['chance']:.2f}), {last['value']:.2f} in {last['layer']} ({last['chance']:.2f})"
-        f"{trend if len(rows) > 2 else ''}."
+        f"{_trend(rows['value'].to_numpy())}."
     )
+
+
+def _trend(values: Float[np.ndarray, " layer"]) -> str:
+    """Say how values go with depth, where there are enough of them."""
+    if len(values) < 3:
+        return ""
+    if np.ptp(values) == 0:
+        return f"; the same in all {len(values)} layers"
+    rho = pd.Series(values).corr(pd.Series(range(len(values))), method="spearman")
+    return f"; rank correlation with depth {rho:+.2f} over {len(values)} layers"
 
 
 def _control(costs: pd.DataFrame, scores: pd.DataFrame) -> Iterator[str]:

@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 32
 FEWEST_MODES = 8
+SPARSITY = "smallest_loading"
 CONTRIBUTIONS, ACTIVATIONS = "contribution modes", "activation modes"
 
 
@@ -146,9 +147,7 @@ class ImageRun:
             )
             alike = kept(
                 self.out / f"activation_modes_{file_name(layer)}.nc",
-                lambda layer=layer, modes=modes: decompose_alike(
-                    self.activations[layer], self.method_for(self.activations[layer]), modes
-                ),
+                lambda layer=layer, modes=modes: self._alike(self.activations[layer], modes),
             )
             found[CONTRIBUTIONS][layer], found[ACTIVATIONS][layer] = modes, alike
         return found
@@ -243,6 +242,13 @@ class ImageRun:
             shown = (seen - seen.min()) / max(np.ptp(seen), np.finfo(float).tiny)
         shown = np.clip(shown, 0, 1)
         return shown[..., 0] if shown.shape[-1] == 1 else shown
+
+    def _alike(self, record: Contributions, modes: Modes) -> Modes:
+        """Decompose equally sparsely, where the method has a setting for that."""
+        method = self.method_for(record)
+        if SPARSITY in method.get_params():
+            return decompose_alike(record, method, modes, parameter=SPARSITY)
+        return modes_of(record, method, self.config.seed, held_out=~self.selection)
 
     def _alike_classes(self) -> dict[str, list[int]]:
         """Group classes by the mean output of the network at their images for selection."""
