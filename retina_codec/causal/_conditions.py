@@ -20,7 +20,7 @@ from ._masks import along
 
 Factors = Float[np.ndarray, "condition sample channel"]
 ROWS_AT_ONCE = 1024
-NUMBERS_AT_ONCE = 2**25  # that a layer puts out under all conditions of a pass
+NUMBERS_AT_ONCE = 2**25  # that any module puts out under all conditions of a pass
 
 
 class Shared(NamedTuple):
@@ -116,20 +116,31 @@ def _some(factors: Mapping[str, Factors], n_samples: int, numbers: int) -> Itera
 
 
 def _first(network: nn.Module, batch: np.ndarray, layers: Sequence[str]) -> tuple[str, int]:
-    """Return the layer that runs first, and how many numbers the largest puts out for a sample."""
-    numbers: dict[str, int] = {}
+    """Return the layer that runs first, and how many numbers the largest output from there has."""
+    ran: dict[str, None] = {}
+    largest = 0
 
     def seen(name, output):
-        numbers[name] = output.numel()
+        ran[name] = None
         return output
 
-    with hooked(network, layers, seen):
-        network(as_input(network, batch[:1]))
-    missing = [layer for layer in layers if layer not in numbers]
+    def counted(module, inputs, output):
+        nonlocal largest
+        if ran and isinstance(output, torch.Tensor):
+            largest = max(largest, output.numel())
+
+    handles = [module.register_forward_hook(counted) for module in network.modules()]
+    try:
+        with hooked(network, layers, seen):
+            network(as_input(network, batch[:1]))
+    finally:
+        for handle in handles:
+            handle.remove()
+    missing = [layer for layer in layers if layer not in ran]
     if missing:
         msg = f"Layer {missing[0]!r} does not run when the network does. Name another layer."
         raise ValueError(msg)
-    return next(iter(numbers)), max(numbers.values())
+    return next(iter(ran)), largest
 
 
 def _entrance(network: nn.Module, batch: np.ndarray) -> Entrance | None:
