@@ -20,7 +20,7 @@ from ._masks import along
 
 Factors = Float[np.ndarray, "condition sample channel"]
 ROWS_AT_ONCE = 1024
-NUMBERS_AT_ONCE = 2**25  # that any module puts out under all conditions of a pass
+NUMBERS_AT_ONCE = 2**24  # that any module puts out under all conditions of a pass
 
 
 class Shared(NamedTuple):
