@@ -304,6 +304,16 @@ def test_a_folder_without_a_run_on_images_is_told(tmp_path):
         pipeline.resumed_images(tmp_path, parts=["layers"])
 
 
+def test_code_is_run_only_if_it_is_named_again(pictures, tmp_path):
+    code = "somewhere.else:network"
+    module.keep_settings(small_config(pictures, code), tmp_path, {"images": "", "network": ""})
+    for other in (None, "some.thing:other"):
+        with pytest.raises(ValueError, match=f"The network of this run is code, '{code}'"):
+            pipeline.resumed_images(tmp_path, parts=["layers"], network=other)
+    with pytest.raises(ValueError, match="No module named 'somewhere'"):
+        pipeline.resumed_images(tmp_path, parts=["layers"], network=code)
+
+
 # The shell
 
 
