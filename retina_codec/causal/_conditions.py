@@ -73,11 +73,11 @@ def responses_under(
 def shared_part(network: nn.Module, batch: np.ndarray, layers: Sequence[str]) -> Shared:
     """Find the latest layer up to which all conditions can share a pass."""
     with frozen(network), torch.no_grad():
-        first, numbers = _first(network, batch, layers)
+        first, behind, everywhere = _first(network, batch, layers)
         if _goes_on(network, batch, first):
-            return Shared(first, numbers)
+            return Shared(first, behind)
         entrance = _entrance(network, batch)
-        return Shared(entrance.layer if entrance else None, numbers)
+        return Shared(entrance.layer if entrance else None, everywhere)
 
 
 def fields_under(
@@ -115,19 +115,20 @@ def _some(factors: Mapping[str, Factors], n_samples: int, numbers: int) -> Itera
         yield {layer: one[first : first + at_once] for layer, one in factors.items()}
 
 
-def _first(network: nn.Module, batch: np.ndarray, layers: Sequence[str]) -> tuple[str, int]:
-    """Return the layer that runs first, and how many numbers the largest output from there has."""
+def _first(network: nn.Module, batch: np.ndarray, layers: Sequence[str]) -> tuple[str, int, int]:
+    """Return the layer that runs first, and the size of the largest output behind it, and of all."""
     ran: dict[str, None] = {}
-    largest = 0
+    behind = everywhere = 0
 
     def seen(name, output):
         ran[name] = None
         return output
 
     def counted(module, inputs, output):
-        nonlocal largest
-        if ran and isinstance(output, torch.Tensor):
-            largest = max(largest, output.numel())
+        nonlocal behind, everywhere
+        if isinstance(output, torch.Tensor):
+            everywhere = max(everywhere, output.numel())
+            behind = max(behind, output.numel()) if ran else 0
 
     handles = [module.register_forward_hook(counted) for module in network.modules()]
     try:
@@ -140,7 +141,7 @@ def _first(network: nn.Module, batch: np.ndarray, layers: Sequence[str]) -> tupl
     if missing:
         msg = f"Layer {missing[0]!r} does not run when the network does. Name another layer."
         raise ValueError(msg)
-    return next(iter(ran)), largest
+    return next(iter(ran)), behind, everywhere
 
 
 def _entrance(network: nn.Module, batch: np.ndarray) -> Entrance | None:
