@@ -1,3 +1,5 @@
+import os
+
 """Runs on images: every part, what it leaves behind, resuming, the shell, the page, and the bar."""
 
 import re
@@ -545,6 +547,10 @@ finally:
 """
 
 
+@pytest.mark.skipif(
+    "RETINA_CODEC_SLOW" not in os.environ,
+    reason="takes more than a minute: set RETINA_CODEC_SLOW=1",
+)
 def test_real_network_on_photographs_stays_below_4_gb(tmp_path):
     reason = "needs pip install 'retina-codec[vision]'"
     pytest.importorskip("efficientnet_lite_pytorch", reason=reason)
