@@ -1,7 +1,6 @@
-import os
-
 """Runs on images: every part, what it leaves behind, resuming, the shell, the page, and the bar."""
 
+import os
 import re
 import shlex
 import shutil

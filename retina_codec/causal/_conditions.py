@@ -116,7 +116,7 @@ def _some(factors: Mapping[str, Factors], n_samples: int, numbers: int) -> Itera
 
 
 def _first(network: nn.Module, batch: np.ndarray, layers: Sequence[str]) -> tuple[str, int, int]:
-    """Return the layer that runs first, and the size of the largest output behind it, and of all."""
+    """Return the layer that runs first, the size of the largest output behind it, and of all."""
     ran: dict[str, None] = {}
     behind = everywhere = 0
 
