@@ -25,6 +25,7 @@ from retina_codec.causal import (
     zero,
 )
 from retina_codec.causal._class_conditions import EQUAL_MASS, EQUAL_NUMBER, Setting, images_of
+from retina_codec.causal._class_scores import expanded_levels
 from retina_codec.causal._conditions import responses_under
 from retina_codec.contributions import activations
 from retina_codec.datatypes import Modes
@@ -573,3 +574,19 @@ def test_superclass_needs_the_channels_of_its_classes_in_all_layers():
 def test_a_class_in_two_sets_is_refused():
     with pytest.raises(ValueError, match="Class 1 is in the sets 'a' and 'b'"):
         in_sets(np.array([0, 1]), {"a": [0, 1], "b": [1]})
+
+
+@pytest.mark.parametrize("n", [5, 10])
+def test_intervals_of_few_classes_exclude_what_is_true_rarely(n):
+    """Plain percentiles exclude it in about 15 and 10 % of the cases."""
+    rng, missed = np.random.default_rng(0), 0
+    for _ in range(600):
+        values = rng.normal(size=n)
+        means = values[rng.integers(n, size=(500, n))].mean(axis=1)
+        low, high = np.percentile(means, expanded_levels(n))
+        missed += not low <= 0 <= high
+    assert 0.02 < missed / 600 < 0.085
+
+
+def test_there_is_no_interval_of_three_classes():
+    assert expanded_levels(3) is None and expanded_levels(4) is not None

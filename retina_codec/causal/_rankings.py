@@ -79,6 +79,10 @@ def by_class_mean(
         Class of each sample; -1 where it is unknown, which then does not count.
     index
         Samples to take means over; all by default.
+
+    Notes
+    -----
+    Of activations with two signs, a channel that shows a class by being negative comes last.
     """
     values, labels = _over_channels(contributions), _checked(labels, contributions.values)
     values, labels = _chosen(values, labels, index)

@@ -38,7 +38,7 @@ def layer_findings(tables: Tables) -> Iterator[str]:
     balance = table["statistic"] == "excitation-inhibition correlation"
     rows = table[balance & (table["kind"] == "contributions")]
     yield _across(rows, "correlation of excitation and inhibition", "contributions")
-    means = tables["class_dimensionality"]
+    means = tables.get("class_dimensionality", pd.DataFrame({"kind": []}))
     for kind, rows in means.groupby("kind", sort=False):
         first, last = rows.iloc[0], rows.iloc[-1]
         yield (
@@ -76,8 +76,8 @@ def contrast_findings(tables: Tables) -> Iterator[str]:
     yield (
         f"Sparsity of promoting parts in {sparsity.index[-1]}: contrast of the two best classes "
         f"{last['contrast']:.2f}, best class {last['best class']:.2f}, activations "
-        f"{last['activations']:.2f}; the two targets share r = "
-        f"{tables['contrast_alike']['r'].iloc[-1]:.2f} of an image's features (median), in "
+        f"{last['activations']:.2f}; the two targets correlate with r = "
+        f"{tables['contrast_alike']['r'].iloc[-1]:.2f} over the features of an image (median), in "
         f"{sparsity.index[0]} r = {tables['contrast_alike']['r'].iloc[0]:.2f}."
     )
 
@@ -119,7 +119,7 @@ def map_findings(tables: Tables) -> Iterator[str]:
         yield (
             f"Pixels {kind} in the order of the maps of all modes, n = "
             f"{int(rows['n_images'].iloc[0])} images: area {rows['auc'].iloc[0]:.2f}; better than "
-            f"{_listed(better)}; worse than {_listed(worse)}; no different from {_listed(alike)} "
+            f"{_listed(better)}; worse than {_listed(worse)}; not told apart from {_listed(alike)} "
             "(paired 95 % intervals over images)."
         )
     for _, row in tables["regions_summary"].iterrows():
@@ -165,7 +165,10 @@ def steering_findings(tables: Tables) -> Iterator[str]:
 
 def sweep_findings(tables: Tables) -> Iterator[str]:
     """Say how much settings and seeds matter."""
-    for layer, rows in tables["sweep"].groupby("layer", sort=False):
+    table = tables["sweep"]
+    for layer, rows in table[table["method"] == table["method"].iloc[0]].groupby(
+        "layer", sort=False
+    ):
         of_seeds = rows.groupby("setting", sort=False)["agreement_of_seeds"].mean()
         yield (
             f"Layer {layer}: over {rows['setting'].nunique()} settings R2 held out is "
@@ -246,8 +249,8 @@ def _control(costs: pd.DataFrame, scores: pd.DataFrame) -> Iterator[str]:
         alike = rivals[~rivals["ranking"].isin([*more, *less])]["ranking"]
         yield (
             f"Layer {layer}, removed towards {towards}: over all doses the {FIRST} hits its class, "
-            f"rather than others, more than {_listed(more)}; less than {_listed(less)}; no "
-            f"different from {_listed(alike)} (paired 95 % intervals over classes)."
+            f"rather than others, more than {_listed(more)}; less than {_listed(less)}; not "
+            f"told apart from {_listed(alike)} (paired 95 % intervals over classes)."
         )
 
 

@@ -34,13 +34,13 @@ PUBLISHED_EPOCHS = 100
 
 def layers_part(run: ImageRun) -> Tables:
     """Sparsity, dimensionality and balance across depth, of contributions and activations."""
-    return {
-        "layers": run.table("layers", lambda: _by_kind(_layer_kinds(run), _statistics)),
-        "class_dimensionality": run.table(
+    tables = {"layers": run.table("layers", lambda: _by_kind(_layer_kinds(run), _statistics))}
+    if run.knows_classes:
+        tables["class_dimensionality"] = run.table(
             "class_dimensionality",
             lambda: _by_kind(_net_kinds(run), lambda some: class_dimensionality(some, run.labels)),
-        ),
-    }
+        )
+    return tables
 
 
 def contrast_part(run: ImageRun) -> Tables:
@@ -67,6 +67,8 @@ def contrast_part(run: ImageRun) -> Tables:
 
 def classes_part(run: ImageRun) -> Tables:
     """Which classes modes and channels go with, chosen on some images, tested on others."""
+    if not run.knows_classes:
+        return {}
     return {
         "class_modes": run.table("class_modes", lambda: _class_tables(run)),
         "class_summary": run.table("class_summary", lambda: _class_summary(run)),

@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 32
 FEWEST_MODES = 8
+SOME_IMAGES = 8
 SPARSITY = "smallest_loading"
 CONTRIBUTIONS, ACTIVATIONS = "contribution modes", "activation modes"
 
@@ -195,11 +196,22 @@ class ImageRun:
         """Whether several classes have images on both sides."""
         return len(self.classes) > 1
 
+    @property
+    def knows_classes(self) -> bool:
+        """Whether images for selection, and those for tests, show at least two classes."""
+        return all(
+            len(np.unique(self.labels[part & (self.labels >= 0)])) > 1
+            for part in (self.selection, ~self.selection)
+        )
+
     @cached_property
     def shown_class(self) -> int:
-        """The class with most images."""
-        known = self.labels[self.labels >= 0]
-        return int(np.bincount(known).argmax())
+        """The class with most images on the side that has fewer of it."""
+        counts = [
+            np.bincount(self.labels[part & (self.labels >= 0)], minlength=len(self.names))
+            for part in (self.selection, ~self.selection)
+        ]
+        return int(np.minimum(*counts).argmax())
 
     @property
     def map_layer(self) -> str:
@@ -223,9 +235,15 @@ class ImageRun:
     @property
     def images_for_tests(self) -> Any:
         """Images that chose nothing."""
-        if isinstance(self.images, ImageFolder):
-            return self.images.subset(self.test)
-        return self.images[self.test]
+        return self.some(self.test)
+
+    def some(self, index: Int[np.ndarray, " n"]) -> Any:
+        """Return some of the images as samples; those of a folder are read when they are needed."""
+        return (
+            self.images.subset(index)
+            if isinstance(self.images, ImageFolder)
+            else self.images[index]
+        )
 
     @cached_property
     def sets(self) -> dict[str, list[int]]:
@@ -255,7 +273,7 @@ class ImageRun:
         if len(self.classes) < 4:
             return {}
         index = np.flatnonzero(self.selection & np.isin(self.labels, self.classes))
-        outputs = predict(self.known.network, self.images[index], batch_size=BATCH)
+        outputs = predict(self.known.network, self.some(index), batch_size=BATCH)
         means = np.stack([outputs[self.labels[index] == c].mean(axis=0) for c in self.classes])
         groups = agglomerative(means, max(2, len(self.classes) // 3), self.config.seed)
         sets = [
@@ -323,9 +341,18 @@ def open_images(config: ImageConfig, out: Path, *, progress: bool = True) -> Ima
     check_layers(found)
     config.check_classes(len(known.class_names))
     in_sets(labels, config.superclasses)
-    inputs = {"images": fingerprint_of(images), "network": hash_of(parts_of(known.network))}
+    inputs = {
+        "images": fingerprint_of(images),
+        "pixels of some images": hash_of([np.asarray(images[some_of(len(images))])]),
+        "network": hash_of(parts_of(known.network)),
+    }
     keep_settings(config, out, inputs)
     return found
+
+
+def some_of(n: int) -> Int[np.ndarray, " n"]:
+    """Numbers of some images, evenly spread: what they look like tells how they were prepared."""
+    return np.unique(np.linspace(0, n - 1, SOME_IMAGES).astype(int))
 
 
 def check_layers(run: ImageRun) -> None:

@@ -155,6 +155,8 @@ def kept_gallery(run: ImageRun, common: Mapping) -> Maps:
             n_images=FEW,
             n_others=2,
             class_names=run.names,
+            chosen_on=run.selection,
+            shown_in=~run.selection,
         )
         smoothing = SMOOTHING if run.images[:1].shape[-1] > SMALL else 0.0
         return receptive_fields.gallery_maps(

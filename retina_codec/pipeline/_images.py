@@ -23,6 +23,7 @@ from ._image_findings import FINDINGS, first_findings
 from ._image_parts import classes_part, contrast_part, heads_part, layers_part, sweep_part
 from ._image_run import ImageRun, open_images
 from ._image_tests import control_part, maps_part, steering_part, superclass_part
+from ._kept import read_table
 from ._summary import provenance_of, write_summary
 
 log = logging.getLogger(__name__)
@@ -168,7 +169,8 @@ def check_parts(parts: Iterable[str]) -> list[str]:
 def tables_of(out: Path, part: str) -> dict[str, pd.DataFrame]:
     """Tables that a part left in the folder."""
     names = (out / f"{part}.done").read_text().split()
-    return {name: pd.read_csv(out / f"{name}.csv") for name in names}
+    known = [name for name in names if (out / f"{Path(name).name}.csv").exists()]
+    return {name: read_table(out / f"{Path(name).name}.csv") for name in known}
 
 
 def pictures_of(run: ImageRun) -> dict[int, np.ndarray]:

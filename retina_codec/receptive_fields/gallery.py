@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from retina_codec.datatypes import Modes
 
@@ -18,6 +18,8 @@ def gallery_items(
     n_images: int = 4,
     n_others: int = 0,
     class_names: Sequence[str] | None = None,
+    chosen_on: Bool[np.ndarray, " sample"] | None = None,
+    shown_in: Bool[np.ndarray, " sample"] | None = None,
 ) -> pd.DataFrame:
     """Choose the modes that go best with a class, and the images that excite each most.
 
@@ -38,6 +40,9 @@ def gallery_items(
         mode is beyond this class.
     class_names
         One for each class.
+    chosen_on, shown_in
+        Images on which modes are chosen, and those that may be shown; all by default. Give them
+        where numbers are made of what is shown.
 
     Returns
     -------
@@ -64,12 +69,15 @@ def gallery_items(
             f"No image is of class {class_}. Classes: {sorted(set(labels[labels >= 0].tolist()))}."
         )
         raise ValueError(msg)
-    r = _correlation_with(loadings, of_class)
+    every = np.ones(len(labels), dtype=bool)
+    chosen_on = every if chosen_on is None else chosen_on
+    shown_in = every if shown_in is None else shown_in
+    r = _correlation_with(loadings[chosen_on], of_class[chosen_on])
     best = [int(m) for m in np.argsort(-r, kind="stable") if r[m] > 0][:n_modes]
     rows = []
     for mode in best:
         order = np.argsort(-loadings[:, mode], kind="stable")
-        order = order[loadings[order, mode] > 0]
+        order = order[(loadings[order, mode] > 0) & shown_in[order]]
         shown = order[of_class[order]][:n_images].tolist()
         shown += _one_of_each(order[~of_class[order]], labels, n_others)
         rows += [

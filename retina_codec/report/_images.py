@@ -84,7 +84,18 @@ def layer_section(tables: Tables) -> Section:
         )
         for kind, rows in table[table["kind"].isin(DRAWN_KINDS)].groupby("kind", sort=False)
     ]
-    means = tables["class_dimensionality"]
+    if "class_dimensionality" in tables:
+        parts.append(_means_part(tables["class_dimensionality"]))
+    lead = (
+        "How few channels carry an image, in how many dimensions images differ, and whether "
+        "channels that promote the target also suppress it. Numbers that have one sign look less "
+        "sparse than those that have two: compare promoting contributions with positive "
+        "activations."
+    )
+    return Section(name="layers", title="Layers", lead=lead, parts=tuple(parts))
+
+
+def _means_part(means: pd.DataFrame) -> Part:
     drawn = picture(
         lambda figure: plot_class_dimensionality(means, figure=figure),
         size=(WIDE, 2.8),
@@ -95,14 +106,7 @@ def layer_section(tables: Tables) -> Section:
         ),
         alt="Dimensions of class means by layer, beside chance.",
     )
-    parts.append(Part(title="Means of classes", pictures=(drawn,)))
-    lead = (
-        "How few channels carry an image, in how many dimensions images differ, and whether "
-        "channels that promote the target also suppress it. Numbers that have one sign look less "
-        "sparse than those that have two: compare promoting contributions with positive "
-        "activations."
-    )
-    return Section(name="layers", title="Layers", lead=lead, parts=tuple(parts))
+    return Part(title="Means of classes", pictures=(drawn,))
 
 
 def class_section(tables: Tables) -> Section:

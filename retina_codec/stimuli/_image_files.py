@@ -64,7 +64,8 @@ def _pictures(folder: Path) -> Iterator[PurePosixPath]:
 def _from_table(path: Path, files: Sequence[PurePosixPath]) -> Mapping[PurePosixPath, str | None]:
     rows = _read(path)
     named = [PurePosixPath(file) for file in rows[FILE].str.strip()]
-    missing = [str(file) for file in named if file not in set(files)]
+    there = set(files)
+    missing = [str(file) for file in named if file not in there]
     if missing:
         guess = did_you_mean(missing[0], map(str, files))
         msg = f"{path} names {_counted(missing)} not among the pictures of the folder.{guess}"

@@ -48,7 +48,11 @@ def decoded(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     except Image.UnidentifiedImageError as error:
         msg = f"{path}: not a picture in one of the formats {', '.join(FORMATS)}."
         raise ValueError(msg) from error
+    except MemoryError:
+        raise
     except Exception as error:  # Pillow raises ten kinds of errors for damaged files.
+        if isinstance(error, OSError) and error.errno:  # The machine, not the picture.
+            raise
         msg = f"{path}: damaged, cannot be decoded ({_first_line(error)})."
         raise ValueError(msg) from error
     msg = f"{path}: {problem}."
