@@ -38,3 +38,4 @@ benchmark: $(READY)  ## print the tables of benchmarks/
 	$(BIN)/python benchmarks/large_images.py
 	$(BIN)/python benchmarks/recovery.py
 	$(BIN)/python benchmarks/fields.py
+	$(BIN)/python benchmarks/images.py

@@ -8,7 +8,7 @@ import pytest
 from retina_codec import pipeline
 from retina_codec.decomposition import decompose
 from retina_codec.export import load
-from retina_codec.pipeline import Config, _modes, run
+from retina_codec.pipeline import _modes, _run, run
 from retina_codec.recordings import load_recording, write_nwb
 from retina_codec.simulation import Circuit, simulate_recording
 
@@ -25,25 +25,14 @@ RECORDS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def recording(tmp_path_factory):
-    path = tmp_path_factory.mktemp("recording") / "recording.nwb"
-    circuit = Circuit(shape=(18, 18), history=12, cells_per_type=1)
-    write_nwb(simulate_recording(circuit=circuit, n_frames=1500, test_frames=400), path)
-    return path
+@pytest.fixture
+def recording(run_recording):
+    return run_recording
 
 
-@pytest.fixture(scope="module")
-def finished(recording, tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs") / "run"
-    config = small_config(recording)
-    return config, out, run(config, out, progress=False)
-
-
-def small_config(recording, **changes):
-    given = {"history_s": 0.1, "epochs": 2, "n_steps": 4, "layers": ("relu1",)}
-    given |= {"n_repeats": 1, "n_draws": 2, "n_cells": 2}
-    return Config(recording=str(recording), **{**given, **changes})
+def without_page(monkeypatch):
+    """Leave the page out, where a test looks at other things."""
+    monkeypatch.setattr(_run, "write_report", lambda *_, **__: None)
 
 
 def test_run_leaves_every_record_and_the_page(finished):
@@ -82,33 +71,37 @@ class Stop(Exception):
     pass
 
 
+def stop(*args, **kwargs):
+    raise Stop
+
+
 def test_interrupted_run_goes_on_and_ends_the_same(finished, tmp_path, monkeypatch):
     config, whole, _ = finished
-
-    def stop(*args, **kwargs):
-        raise Stop
-
     with monkeypatch.context() as patch:
         patch.setattr(_modes, "decompose", stop)
         with pytest.raises(Stop):
             run(config, tmp_path, progress=False)
     assert (tmp_path / "contributions_relu1.nc").exists()
     assert not (tmp_path / "report.html").exists()
+    without_page(monkeypatch)
     run(config, tmp_path, progress=False)
     for name in ("modes_relu1.nc", "effects_relu1.nc"):
         resumed, expected = load(tmp_path / name).to_xarray(), load(whole / name).to_xarray()
         assert resumed.equals(expected)
 
 
-def test_run_with_a_given_network_trains_none(finished, recording, tmp_path):
+def test_run_with_a_given_network_trains_none(
+    finished, recording, tmp_path, small_config, monkeypatch
+):
     _, whole, _ = finished
+    without_page(monkeypatch)
     config = small_config(recording, network=str(whole / "network"), target="cell-1")
     run(config, tmp_path, progress=False)
     assert not (tmp_path / "network").exists()
     assert load(tmp_path / "contributions_relu1.nc").target == "cell 1"
 
 
-def test_other_settings_need_another_folder(finished, recording):
+def test_other_settings_need_another_folder(finished, recording, small_config):
     _, out, _ = finished
     with pytest.raises(ValueError, match=r"other settings \(n_steps: 4 there, 5 here\)"):
         run(small_config(recording, n_steps=5), out, progress=False)
@@ -124,7 +117,7 @@ def test_other_settings_need_another_folder(finished, recording):
         ({"network": "nowhere"}, "No network at nowhere"),
     ],
 )
-def test_bad_settings_leave_no_folder(recording, tmp_path, changes, message):
+def test_bad_settings_leave_no_folder(recording, tmp_path, changes, message, small_config):
     with pytest.raises((ValueError, OSError), match=message):
         run(small_config(recording, **changes), tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()
@@ -137,12 +130,12 @@ def test_bad_settings_leave_no_folder(recording, tmp_path, changes, message):
         ({"method": "SAE"}, "Unknown method 'SAE'. Expected one of: SparseModes"),
     ],
 )
-def test_unknown_words_are_refused_at_once(changes, message):
+def test_unknown_words_are_refused_at_once(changes, message, small_config):
     with pytest.raises(ValueError, match=message):
         small_config("anything", **changes)
 
 
-def test_network_for_other_cells_is_refused(finished, tmp_path):
+def test_network_for_other_cells_is_refused(finished, tmp_path, small_config):
     _, whole, _ = finished
     path = tmp_path / "recording.nwb"
     circuit = Circuit(shape=(18, 18), history=12, cells_per_type=2)
@@ -152,7 +145,7 @@ def test_network_for_other_cells_is_refused(finished, tmp_path):
         run(config, tmp_path / "out", progress=False)
 
 
-def test_folder_that_is_a_file_is_told(recording, tmp_path):
+def test_folder_that_is_a_file_is_told(recording, tmp_path, small_config):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="Cannot write to .*file"):
         run(small_config(recording), tmp_path / "file", progress=False)
@@ -173,12 +166,15 @@ def test_recording_survives_its_analysis(finished, recording):
     assert before.cells["cell_type"].tolist()[0] == "OFF transient"
 
 
-def test_changed_recording_needs_another_folder(tmp_path):
+def test_changed_recording_needs_another_folder(tmp_path, small_config, monkeypatch):
     path, out = tmp_path / "recording.nwb", tmp_path / "out"
     circuit = Circuit(shape=(18, 18), history=12, cells_per_type=1)
     config = small_config(path, epochs=1, n_steps=1)
     write_nwb(simulate_recording(circuit=circuit, n_frames=800, seed=0), path)
-    run(config, out, progress=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(_run, "train", stop)
+        with pytest.raises(Stop):
+            run(config, out, progress=False)
     write_nwb(simulate_recording(circuit=circuit, n_frames=800, seed=1), path)
     with pytest.raises(ValueError, match="other data .recording:"):
         run(config, out, progress=False)
@@ -205,7 +201,7 @@ def odd_columns(path):
 
 
 @pytest.mark.parametrize(("make", "name"), [(lab_file, "lab.h5"), (odd_columns, "odd.nwb")])
-def test_whole_path_on_other_files(make, name, tmp_path):
+def test_whole_path_on_other_files(make, name, tmp_path, small_config):
     make(tmp_path / name)
     config = small_config(tmp_path / name, epochs=1, n_steps=1)
     run(config, tmp_path / "out", progress=False)
@@ -221,14 +217,14 @@ def test_whole_path_on_other_files(make, name, tmp_path):
         ({"seed": -1}, "'seed' at least 0"),
     ],
 )
-def test_senseless_numbers_are_refused_at_once(changes, message):
+def test_senseless_numbers_are_refused_at_once(changes, message, small_config):
     with pytest.raises(ValueError, match=message):
         small_config("anything", **changes)
 
 
-def test_no_mode_is_told(recording, tmp_path, monkeypatch):
-    def barren(record, method, *, seed):
-        modes = decompose(record, method, seed=seed)
+def test_no_mode_is_told(recording, tmp_path, monkeypatch, small_config):
+    def barren(record, method, **options):
+        modes = decompose(record, method, **options)
         return replace(
             modes,
             dictionary=modes.dictionary[:0],
@@ -242,7 +238,7 @@ def test_no_mode_is_told(recording, tmp_path, monkeypatch):
     assert not (tmp_path / "modes_relu1.nc").exists()
 
 
-def test_silent_test_split_gives_valid_json(tmp_path):
+def test_silent_test_split_gives_valid_json(tmp_path, small_config):
     circuit = Circuit(shape=(18, 18), history=12, cells_per_type=1)
     recording = simulate_recording(circuit=circuit, n_frames=800)
     start, stop = recording.splits["test"]

@@ -19,7 +19,7 @@ from ._replacements import Replacement
 EQUAL_MASS, EQUAL_NUMBER = "random of equal mass", "random of equal number"
 KINDS = "ablated", "preserved"
 MEASURES = "accuracy", "probability"
-IMAGES_AT_ONCE = 64
+IMAGES_AT_ONCE = 32
 IMAGES_FOR_REPLACEMENT = 256
 
 Probabilities = Callable[[np.ndarray], np.ndarray]

@@ -20,7 +20,7 @@ from ._masks import along
 
 Factors = Float[np.ndarray, "condition sample channel"]
 ROWS_AT_ONCE = 1024
-NUMBERS_AT_ONCE = 2**25  # that a layer puts out under all conditions of a pass
+NUMBERS_AT_ONCE = 2**24  # that any module puts out under all conditions of a pass
 
 
 class Shared(NamedTuple):
@@ -73,11 +73,11 @@ def responses_under(
 def shared_part(network: nn.Module, batch: np.ndarray, layers: Sequence[str]) -> Shared:
     """Find the latest layer up to which all conditions can share a pass."""
     with frozen(network), torch.no_grad():
-        first, numbers = _first(network, batch, layers)
+        first, behind, everywhere = _first(network, batch, layers)
         if _goes_on(network, batch, first):
-            return Shared(first, numbers)
+            return Shared(first, behind)
         entrance = _entrance(network, batch)
-        return Shared(entrance.layer if entrance else None, numbers)
+        return Shared(entrance.layer if entrance else None, everywhere)
 
 
 def fields_under(
@@ -115,21 +115,33 @@ def _some(factors: Mapping[str, Factors], n_samples: int, numbers: int) -> Itera
         yield {layer: one[first : first + at_once] for layer, one in factors.items()}
 
 
-def _first(network: nn.Module, batch: np.ndarray, layers: Sequence[str]) -> tuple[str, int]:
-    """Return the layer that runs first, and how many numbers the largest puts out for a sample."""
-    numbers: dict[str, int] = {}
+def _first(network: nn.Module, batch: np.ndarray, layers: Sequence[str]) -> tuple[str, int, int]:
+    """Return the layer that runs first, and the size of the largest output behind it, and of all."""
+    ran: dict[str, None] = {}
+    behind = everywhere = 0
 
     def seen(name, output):
-        numbers[name] = output.numel()
+        ran[name] = None
         return output
 
-    with hooked(network, layers, seen):
-        network(as_input(network, batch[:1]))
-    missing = [layer for layer in layers if layer not in numbers]
+    def counted(module, inputs, output):
+        nonlocal behind, everywhere
+        if isinstance(output, torch.Tensor):
+            everywhere = max(everywhere, output.numel())
+            behind = max(behind, output.numel()) if ran else 0
+
+    handles = [module.register_forward_hook(counted) for module in network.modules()]
+    try:
+        with hooked(network, layers, seen):
+            network(as_input(network, batch[:1]))
+    finally:
+        for handle in handles:
+            handle.remove()
+    missing = [layer for layer in layers if layer not in ran]
     if missing:
         msg = f"Layer {missing[0]!r} does not run when the network does. Name another layer."
         raise ValueError(msg)
-    return next(iter(numbers)), max(numbers.values())
+    return next(iter(ran)), behind, everywhere
 
 
 def _entrance(network: nn.Module, batch: np.ndarray) -> Entrance | None:

@@ -14,6 +14,8 @@ from torch import nn
 from retina_codec.contributions import frozen, probed
 from retina_codec.receptive_fields import as_input
 
+BATCH = 32
+
 Replacement = Callable[[nn.Module, str, Any], torch.Tensor]
 
 
@@ -61,6 +63,10 @@ def resampled(seed: int = 0) -> Replacement:
 
 
 def _output(network, layer, samples):
-    with frozen(network), torch.no_grad(), probed(network, [layer]) as kept:
-        network(as_input(network, samples))
-        return kept[layer].detach()
+    found = []
+    with frozen(network), torch.no_grad():
+        for first in range(0, len(samples), BATCH):
+            with probed(network, [layer]) as kept:
+                network(as_input(network, samples[first : first + BATCH]))
+            found.append(kept[layer].detach())
+    return torch.cat(found)

@@ -110,7 +110,7 @@ def run(
     given = {
         "layers": tuple(layer) if layer else None,
         "test_layers": tuple(test_layer) if test_layer else None,
-        "superclasses": dict(pipeline.superclass(one) for one in superclass or ()),
+        "superclasses": pipeline.superclasses(superclass or ()),
         **({"doses": tuple(dose)} if dose else {}),
         **({"towards": tuple(towards)} if towards else {}),
     }
@@ -145,16 +145,29 @@ def resolved(network: str) -> str:
     return str(path.resolve()) if (path / "config.json").exists() else network
 
 
-def command_of(part: str, about: str) -> Callable[[Path, bool], None]:
+def command_of(part: str, about: str) -> Callable[..., None]:
     """Return the command that does one part of a run."""
 
-    def command(run_folder: Run, quiet: Quiet = False) -> None:
+    def command(
+        run_folder: Run,
+        network: Annotated[
+            str | None, typer.Option(help="That of the run, again, where it is code.")
+        ] = None,
+        quiet: Quiet = False,
+    ) -> None:
         pipeline = import_module("retina_codec.pipeline")
-        summary = pipeline.resumed_images(run_folder, parts=[part], progress=not quiet)
+        summary = pipeline.resumed_images(
+            run_folder, parts=[part], network=network, progress=not quiet
+        )
         for sentence in summary["by part"].get(part, []):
             typer.echo(sentence)
         names = (run_folder / f"{part}.done").read_text().split()
-        typer.echo(f"Tables in {run_folder}: {', '.join(f'{name}.csv' for name in names)}")
+        tables = ", ".join(f"{name}.csv" for name in names)
+        typer.echo(
+            f"Tables in {run_folder}: {tables}"
+            if tables
+            else f"Nothing to tell: the network or the images have nothing for '{part}'."
+        )
         typer.echo(f"Report: {run_folder / 'report.html'}")
 
     command.__doc__ = f"{about}\n\nExample: retina-codec images {part} results"

@@ -25,6 +25,7 @@ from .image_networks import (
     image_network,
     images_for,
     load_image_network,
+    runs_code,
 )
 from .scores import (
     evaluate,
@@ -60,6 +61,7 @@ __all__ = [
     "load_network",
     "pearson_r",
     "predict",
+    "runs_code",
     "save_network",
     "train",
     "train_classifier",

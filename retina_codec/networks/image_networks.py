@@ -137,8 +137,8 @@ def load_image_network(source: str | os.PathLike) -> ImageNetwork:
     if kind not in SOURCES and Path(source).expanduser().is_dir():
         path = Path(source).expanduser()
         return image_network(load_network(path), name=path.resolve().name)
-    written = None if kind in SOURCES else IMPORT_PATH.fullmatch(str(source))
-    if written:
+    if runs_code(source):
+        written = IMPORT_PATH.fullmatch(str(source))
         return _from_code(written["module"], written["name"])
     known = [f"{kind}:NAME" if one.takes_name else kind for kind, one in SOURCES.items()]
     msg = (
@@ -146,6 +146,19 @@ def load_image_network(source: str | os.PathLike) -> ImageNetwork:
         f"or package.module:function.{did_you_mean(str(source), known)}"
     )
     raise ValueError(msg)
+
+
+def runs_code(source: str | os.PathLike) -> bool:
+    """Tell whether `load_image_network` would import and run code that the source names.
+
+    Examples
+    --------
+    >>> runs_code("package.module:function"), runs_code("timm:vit_base_patch16_224")
+    (True, False)
+    """
+    kind = str(source).partition(":")[0]
+    is_folder = Path(source).expanduser().is_dir()
+    return kind not in SOURCES and not is_folder and bool(IMPORT_PATH.fullmatch(str(source)))
 
 
 def image_network(network: nn.Module, *, name: str = "network") -> ImageNetwork:

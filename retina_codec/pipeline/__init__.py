@@ -3,7 +3,7 @@
 from ._comparison import compare, compare_run
 from ._config import TARGETS, Config, method_named
 from ._contributions import connected, store_contributions
-from ._image_config import ImageConfig, superclass
+from ._image_config import ImageConfig, superclass, superclasses
 from ._images import PARTS, resumed_images, run_images
 from ._modes import decompose_store
 from ._phenomena import findings as phenomena_findings
@@ -16,6 +16,7 @@ __all__ = [
     "resumed_images",
     "run_images",
     "superclass",
+    "superclasses",
     "TARGETS",
     "Config",
     "compare",

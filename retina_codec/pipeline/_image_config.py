@@ -1,7 +1,7 @@
 """The settings of a run on images. The defaults are the documented configuration."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from retina_codec.causal import Replacement, grey, mean, resampled, zero
@@ -95,23 +95,47 @@ class ImageConfig:
         method_named(self.method)
         for name in ("n_test_layers", "n_steps", "least_firing", "n_draws", "n_classes"):
             self._at_least_one(name)
-        for name in ("n_others", "n_random", "n_maps", "n_repeats"):
+        for name in ("n_others", "n_random", "n_maps", "n_repeats", "n_modes"):
             self._at_least_one(name)
         unknown = [name for name in self.towards if name not in REPLACEMENTS]
-        if unknown or not self.towards:
-            msg = f"'towards' must be some of {', '.join(REPLACEMENTS)}, got {list(self.towards)}."
+        if unknown or not self.towards or len(set(self.towards)) < len(self.towards):
+            msg = (
+                f"'towards' must be some of {', '.join(REPLACEMENTS)}, each once, got "
+                f"{list(self.towards)}."
+            )
             raise ValueError(msg)
         if not 0 < self.test_share < 1:
             msg = f"'test_share' must be between 0 and 1, got {self.test_share}."
             raise ValueError(msg)
-        if not self.doses or not all(0 < dose <= 1 for dose in self.doses):
+        if not all(0 < dose <= 1 for dose in self.doses):
             msg = f"'doses' must be shares above 0, up to 1, got {list(self.doses)}."
+            raise ValueError(msg)
+        if len(self.doses) < 2 or len(set(self.doses)) < len(self.doses):
+            msg = f"'doses' must be two or more, each once, got {list(self.doses)}."
+            raise ValueError(msg)
+        if self.seed < 0:
+            msg = f"'seed' must be at least 0, got {self.seed}."
             raise ValueError(msg)
 
     def _at_least_one(self, name: str) -> None:
-        if getattr(self, name) < 1:
-            msg = f"'{name}' must be at least 1, got {getattr(self, name)}."
+        value = getattr(self, name)
+        if value is not None and value < 1:
+            msg = f"'{name}' must be at least 1, got {value}."
             raise ValueError(msg)
+
+    def check_classes(self, n_classes: int) -> None:
+        """Raise an error if the target or a superclass names a class that is not there."""
+        of_class = OF_CLASS.fullmatch(self.target)
+        named = {"Target": [int(of_class[1])] if of_class else []} | {
+            f"Superclass {name!r}": some for name, some in self.superclasses.items()
+        }
+        for what, numbers in named.items():
+            if max(numbers, default=0) >= n_classes:
+                msg = (
+                    f"{what} names class {max(numbers)}: the network has classes 0 to "
+                    f"{n_classes - 1}."
+                )
+                raise ValueError(msg)
 
     def replacement(self, name: str | None = None) -> Replacement:
         """Return what removed channels put out instead; by default the first way."""
@@ -140,8 +164,30 @@ def superclass(text: str) -> tuple[str, list[int]]:
     """
     name, _, numbers = text.partition("=")
     parts = [re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip()) for part in numbers.split(",")]
-    if not name.strip() or not all(parts):
+    ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) for part in parts if part]
+    if not name.strip() or not all(parts) or not all(ranges):
         msg = f"Expected a superclass as NAME=NUMBERS, such as dog=151-268, got {text!r}."
         raise ValueError(msg)
-    ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) for part in parts]
     return name.strip(), sorted({number for some in ranges for number in some})
+
+
+def superclasses(texts: Iterable[str]) -> dict[str, list[int]]:
+    """Read several sets of classes from the command line.
+
+    Raises
+    ------
+    ValueError
+        If one is written otherwise, or two have one name.
+
+    Examples
+    --------
+    >>> superclasses(["even=0,2", "odd=1,3"])
+    {'even': [0, 2], 'odd': [1, 3]}
+    """
+    sets: dict[str, list[int]] = {}
+    for name, numbers in map(superclass, texts):
+        if name in sets:
+            msg = f"Two superclasses are called {name!r}. Give all its numbers at once."
+            raise ValueError(msg)
+        sets[name] = numbers
+    return sets

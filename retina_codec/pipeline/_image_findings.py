@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from ._image_run import ImageRun
 from ._image_tests import ALL_MODES, FIRST
@@ -16,18 +17,13 @@ WORTH_A_RATIO = 0.005
 def first_findings(run: ImageRun) -> list[str]:
     """Say what the network was shown and how well it knows it."""
     table = run.predictions
-    labelled = table[table["label"] >= 0]
-    right = (labelled["label"] == labelled["predicted"]).mean()
-    n_doubtful = int(labelled["doubtful"].sum())
     gaps = {
         layer: float(np.nanmedian(record.relative_gap)) for layer, record in run.explained.items()
     }
     worst = max(gaps, key=gaps.get)
     return [
-        f"{run.known.name} on {len(table)} images, {len(labelled)} of them with a label, in "
-        f"{labelled['label'].nunique()} classes: {right:.1%} right; {n_doubtful} labels are "
-        "doubtful (the network is sure of another class). Classes, modes and channels are chosen "
-        f"on {int(run.selection.sum())} images and tested on the other {len(run.test)}.",
+        f"{run.known.name} on {len(table)} images, {_labels(run)} Classes, modes and channels are "
+        f"chosen on {int(run.selection.sum())} images and tested on the other {len(run.test)}.",
         f"Contributions in {len(gaps)} layers: the median gap is {gaps[worst]:.2%} of the change "
         f"of the target in the worst layer ({worst}).",
     ]
@@ -109,8 +105,8 @@ def superclass_findings(tables: Tables) -> Iterator[str]:
         verb = "Removing" if row["kind"] == "ablated" else "Keeping only"
         yield (
             f"{verb} {row['dose']:.0%} of the channels of {row['layer']} by the mode of a set of "
-            f"classes costs the set {row['own_cost']:.0%} and others {row['others_cost']:.0%} of "
-            f"their accuracy (n = {int(row['n_classes'])} sets)."
+            f"classes costs the set {_percent(row['own_cost'])} and others "
+            f"{_percent(row['others_cost'])} of their accuracy (n = {int(row['n_classes'])} sets)."
         )
 
 
@@ -118,14 +114,13 @@ def map_findings(tables: Tables) -> Iterator[str]:
     """Say how good maps are, and whether modes use different places."""
     summary = tables["insertion_summary"]
     for kind, rows in summary[summary["method"] == ALL_MODES].groupby("kind", sort=False):
-        rivals = ", ".join(
-            f"{row['rival']} {row['advantage']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
-            for _, row in rows.iterrows()
-        )
-        n = int(rows["n_images"].iloc[0])
+        better, worse = rows[rows["low"] > 0]["rival"], rows[rows["high"] < 0]["rival"]
+        alike = rows[~rows["rival"].isin([*better, *worse])]["rival"]
         yield (
-            f"Pixels {kind} in the order of the maps of all modes, n = {n} images: area "
-            f"{rows['auc'].iloc[0]:.3f}; advantage over {rivals}."
+            f"Pixels {kind} in the order of the maps of all modes, n = "
+            f"{int(rows['n_images'].iloc[0])} images: area {rows['auc'].iloc[0]:.2f}; better than "
+            f"{_listed(better)}; worse than {_listed(worse)}; no different from {_listed(alike)} "
+            "(paired 95 % intervals over images)."
         )
     for _, row in tables["regions_summary"].iterrows():
         yield (
@@ -195,16 +190,41 @@ FINDINGS: Mapping[str, Callable[[Tables], Iterator[str]]] = {
 """Sentences of each part."""
 
 
+def _labels(run: ImageRun) -> str:
+    """Say how many images have a label, and how many of them the network gets right."""
+    table = run.predictions
+    labelled = table[table["label"] >= 0]
+    n_classes = labelled["label"].nunique()
+    if run.nobody_labelled:
+        return (
+            "none of them with a label: what the network says is taken for the class "
+            f"({n_classes} classes)."
+        )
+    right = (labelled["label"] == labelled["predicted"]).mean()
+    return (
+        f"{len(labelled)} of them with a label, in {n_classes} classes: {right:.1%} right; "
+        f"{int(labelled['doubtful'].sum())} labels are doubtful (the network is sure of another "
+        "class)."
+    )
+
+
 def _across(rows: pd.DataFrame, name: str, kind: str) -> str:
-    depth = np.arange(len(rows))
-    rho = rows["value"].corr(pd.Series(depth, index=rows.index), method="spearman")
     first, last = rows.iloc[0], rows.iloc[-1]
-    trend = f"; rank correlation with depth {rho:+.2f} over {len(rows)} layers"
     return (
         f"{kind[0].upper()}{kind[1:]}: {name} {first['value']:.2f} in {first['layer']} (chance "
         f"{first['chance']:.2f}), {last['value']:.2f} in {last['layer']} ({last['chance']:.2f})"
-        f"{trend if len(rows) > 2 else ''}."
+        f"{_trend(rows['value'].to_numpy())}."
     )
+
+
+def _trend(values: Float[np.ndarray, " layer"]) -> str:
+    """Say how values go with depth, where there are enough of them."""
+    if len(values) < 3:
+        return ""
+    if np.ptp(values) == 0:
+        return f"; the same in all {len(values)} layers"
+    rho = pd.Series(values).corr(pd.Series(range(len(values))), method="spearman")
+    return f"; rank correlation with depth {rho:+.2f} over {len(values)} layers"
 
 
 def _control(costs: pd.DataFrame, scores: pd.DataFrame) -> Iterator[str]:
@@ -220,15 +240,19 @@ def _control(costs: pd.DataFrame, scores: pd.DataFrame) -> Iterator[str]:
         )
     ablated = scores[(scores["measure"] == "accuracy") & (scores["kind"] == "ablated")]
     for (towards, layer), rows in ablated.groupby(["towards", "layer"], sort=False):
-        rivals = ", ".join(
-            f"{row['ranking']} {row['first_difference']:+.2f} "
-            f"({row['first_difference_low']:+.2f} to {row['first_difference_high']:+.2f})"
-            for _, row in rows.dropna(subset=["first_difference"]).iterrows()
-        )
+        rivals = rows.dropna(subset=["first_difference"])
+        more = rivals[rivals["first_difference_high"] < 0]["ranking"]
+        less = rivals[rivals["first_difference_low"] > 0]["ranking"]
+        alike = rivals[~rivals["ranking"].isin([*more, *less])]["ranking"]
         yield (
-            f"Layer {layer}, removed towards {towards}: area of the class less that of others, "
-            f"{FIRST} less each rival (below 0: it hits the class more than the rival): {rivals}."
+            f"Layer {layer}, removed towards {towards}: over all doses the {FIRST} hits its class, "
+            f"rather than others, more than {_listed(more)}; less than {_listed(less)}; no "
+            f"different from {_listed(alike)} (paired 95 % intervals over classes)."
         )
+
+
+def _listed(names: pd.Series) -> str:
+    return ", ".join(names) or "none"
 
 
 def _percent(share: float) -> str:

@@ -29,6 +29,7 @@ from ._image_run import ACTIVATIONS, CONTRIBUTIONS, ImageRun
 
 Tables = dict[str, pd.DataFrame]
 N_DRAWS = 20
+PUBLISHED_EPOCHS = 100
 
 
 def layers_part(run: ImageRun) -> Tables:
@@ -107,8 +108,9 @@ def settings_to_try(method: Decomposition) -> Mapping[str, Decomposition]:
             for factor in factors:
                 value = type(parameters[name])(parameters[name] * factor)
                 settings[f"{name} x {factor:g}"] = clone(method).set_params(**{name: value})
-    published = {**PUBLISHED["resnet50"], "n_epochs": 100}
-    return {**settings, "published, 100 epochs": ThresholdAutoencoder(**published)}
+    published = {**PUBLISHED["resnet50"], "n_epochs": PUBLISHED_EPOCHS}
+    name = f"published, {PUBLISHED_EPOCHS} epochs"
+    return {**settings, name: ThresholdAutoencoder(**published)}
 
 
 def _layer_kinds(run: ImageRun) -> dict[str, dict[str, Contributions]]:

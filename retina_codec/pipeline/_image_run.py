@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int
 
+from retina_codec.causal import in_sets
 from retina_codec.contributions import (
     activation_times_gradient,
     activations,
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 32
 FEWEST_MODES = 8
+SPARSITY = "smallest_loading"
 CONTRIBUTIONS, ACTIVATIONS = "contribution modes", "activation modes"
 
 
@@ -145,9 +147,7 @@ class ImageRun:
             )
             alike = kept(
                 self.out / f"activation_modes_{file_name(layer)}.nc",
-                lambda layer=layer, modes=modes: decompose_alike(
-                    self.activations[layer], self.method_for(self.activations[layer]), modes
-                ),
+                lambda layer=layer, modes=modes: self._alike(self.activations[layer], modes),
             )
             found[CONTRIBUTIONS][layer], found[ACTIVATIONS][layer] = modes, alike
         return found
@@ -209,8 +209,16 @@ class ImageRun:
     @cached_property
     def mapped(self) -> Int[np.ndarray, " n"]:
         """Images for tests whose maps are scored, evenly spread."""
-        n = min(self.config.n_maps, len(self.test))
-        return self.test[np.linspace(0, len(self.test) - 1, n).astype(int)]
+        return self.spread(self.config.n_maps)
+
+    @property
+    def nobody_labelled(self) -> bool:
+        """Whether what the network says was taken for the classes."""
+        return bool((np.asarray(getattr(self.images, "labels", self.labels)) < 0).all())
+
+    def spread(self, n: int) -> Int[np.ndarray, " n"]:
+        """Return so many images for tests, evenly spread; all of them where there are fewer."""
+        return self.test[np.linspace(0, len(self.test) - 1, min(n, len(self.test))).astype(int)]
 
     @property
     def images_for_tests(self) -> Any:
@@ -234,6 +242,13 @@ class ImageRun:
             shown = (seen - seen.min()) / max(np.ptp(seen), np.finfo(float).tiny)
         shown = np.clip(shown, 0, 1)
         return shown[..., 0] if shown.shape[-1] == 1 else shown
+
+    def _alike(self, record: Contributions, modes: Modes) -> Modes:
+        """Decompose equally sparsely, where the method has a setting for that."""
+        method = self.method_for(record)
+        if SPARSITY in method.get_params():
+            return decompose_alike(record, method, modes, parameter=SPARSITY)
+        return modes_of(record, method, self.config.seed, held_out=~self.selection)
 
     def _alike_classes(self) -> dict[str, list[int]]:
         """Group classes by the mean output of the network at their images for selection."""
@@ -304,13 +319,27 @@ def open_images(config: ImageConfig, out: Path, *, progress: bool = True) -> Ima
     if (labels < 0).all():
         log.info("no picture has a label: what the network says is taken for the class")
         labels = predict(known.network, images, batch_size=BATCH).argmax(axis=1)
+    found = ImageRun(config, out, known, images, labels, selection, progress)
+    check_layers(found)
+    config.check_classes(len(known.class_names))
+    in_sets(labels, config.superclasses)
     inputs = {"images": fingerprint_of(images), "network": hash_of(parts_of(known.network))}
     keep_settings(config, out, inputs)
-    found = ImageRun(config, out, known, images, labels, selection, progress)
-    if not found.layers:
-        msg = f"{known.name} does not say which layers to explain. Name some with --layer."
-        raise ValueError(msg)
     return found
+
+
+def check_layers(run: ImageRun) -> None:
+    """Raise an error if no layer is explained, or one that is tested is not explained."""
+    if not run.layers:
+        msg = f"{run.known.name} does not say which layers to explain. Name some with --layer."
+        raise ValueError(msg)
+    missing = [layer for layer in run.test_layers if layer not in run.layers]
+    if missing:
+        msg = (
+            f"Layer {missing[0]!r} is to be tested but not explained. Expected some of: "
+            f"{', '.join(run.layers)}. Name it with --layer too."
+        )
+        raise ValueError(msg)
 
 
 def samples_of(config: ImageConfig, known: ImageNetwork) -> tuple[Any, np.ndarray, np.ndarray]:

@@ -106,7 +106,7 @@ def maps_part(run: ImageRun) -> Tables:
     block = 8 if images.shape[-1] > SMALL else 1
 
     def inserted():
-        return causal.insertion_deletion(
+        table = causal.insertion_deletion(
             run.known.network,
             images,
             saliency_maps(run, images, index, common),
@@ -115,6 +115,7 @@ def maps_part(run: ImageRun) -> Tables:
             seed=run.config.seed,
             progress=run.progress,
         )
+        return table.assign(sample=index[table["sample"]])
 
     def regions():
         return causal.region_effects(
@@ -229,7 +230,7 @@ def steering_part(run: ImageRun) -> Tables:
             run.images,
             run.explained[layer],
             modes,
-            index=run.test[np.linspace(0, len(run.test) - 1, N_FLIPS).astype(int)],
+            index=run.spread(N_FLIPS),
             towards=run.config.replacement(),
             channel_axis=run.known.channel_axis,
             seed=run.config.seed,

@@ -14,6 +14,7 @@ import pandas as pd
 
 from retina_codec.datatypes import Maps
 from retina_codec.export import load
+from retina_codec.networks import runs_code
 from retina_codec.report import write_images
 
 from ._config import settings_in
@@ -109,20 +110,43 @@ def run_images(
 
 
 def resumed_images(
-    folder: str | PathLike, *, parts: Iterable[str], progress: bool = True
+    folder: str | PathLike,
+    *,
+    parts: Iterable[str],
+    network: str | None = None,
+    progress: bool = True,
 ) -> dict[str, Any]:
     """Do parts of a run with the settings in its folder, and return its summary.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    parts
+        Which of `PARTS`.
+    network
+        That of the run, again: needed where it is code, which is run only if you name it.
+    progress
+        Whether to show bars.
 
     Raises
     ------
     ValueError
-        If the folder holds no run on images, or there is no such part.
+        If the folder holds no run on images, its network is code that was not named again, or there
+        is no such part.
     """
     folder = Path(folder)
     if not (folder / "config.json").exists():
         msg = f"{folder} holds no run: expected config.json in it. Begin one with 'images run'."
         raise ValueError(msg)
-    return run_images(settings_in(folder, ImageConfig), folder, parts=parts, progress=progress)
+    config = settings_in(folder, ImageConfig)
+    if runs_code(config.network) and network != config.network:
+        msg = (
+            f"The network of this run is code, {config.network!r}. If you trust it, name it again "
+            "with --network; it is imported and run."
+        )
+        raise ValueError(msg)
+    return run_images(config, folder, parts=parts, progress=progress)
 
 
 def check_parts(parts: Iterable[str]) -> list[str]:

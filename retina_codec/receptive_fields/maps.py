@@ -19,7 +19,7 @@ from .pixels import How, Weights, at_pixels, maps_through
 
 NO_MODE, NO_UNIT = -1, -2
 
-Numbers = Sequence[int] | Int[np.ndarray, " chosen"]
+Numbers = Sequence[int] | Int[np.ndarray, " _"]
 
 
 def mode_maps(

@@ -29,7 +29,8 @@ from ._section import Part, Section
 Tables = Mapping[str, pd.DataFrame]
 WIDE = 7.4
 ALL_MODES = "modes"
-FEW_MAPS = 4
+DRAWN_KINDS = "contributions", "contributions, promoting", "activations, positive"
+"""The others are in the table."""
 
 
 def image_sections(
@@ -81,7 +82,7 @@ def layer_section(tables: Tables) -> Section:
                 ),
             ),
         )
-        for kind, rows in table.groupby("kind", sort=False)
+        for kind, rows in table[table["kind"].isin(DRAWN_KINDS)].groupby("kind", sort=False)
     ]
     means = tables["class_dimensionality"]
     drawn = picture(
@@ -152,8 +153,14 @@ def contrast_section(tables: Tables) -> Section:
             ),
         )
         for kind, rows in tables["contrast"].groupby("kind", sort=False)
+        if kind == "contrast"
     ]
-    parts.append(Part(tables={"How alike the two targets are": tables["contrast_alike"]}))
+    sparsity = tables["contrast"][tables["contrast"]["statistic"] == "sparsity"]
+    shown = {
+        "Sparsity beside the best class alone and activations": sparsity,
+        "How alike the two targets are": tables["contrast_alike"],
+    }
+    parts.append(Part(tables=shown))
     lead = (
         "Target: output of the best class less that of the second best, both fixed at the image. "
         "Beside it contributions to the best class alone, and activations."
@@ -210,7 +217,8 @@ def control_section(tables: Tables) -> Section:
 def superclass_section(tables: Tables) -> Section:
     """Control of sets of classes."""
     table = tables["superclass"]
-    names = ", ".join(f"{name}" for name in dict.fromkeys(table["class"]))
+    names = ", ".join(dict.fromkeys(table["class"].astype(str)))
+    doses = sorted(set(table["dose"]))
     lead = (
         f"As for classes, with sets of classes and in all tested layers at once. Sets: {names}. An "
         "image is right if its own class wins."
@@ -219,7 +227,18 @@ def superclass_section(tables: Tables) -> Section:
         "Costs by dose": _of_accuracy(tables["superclass_costs"]),
         "Sets": table[table["kind"] == "ablated"],
     }
-    part = Part(tables=shown)
+    n_sets = table["class"].nunique()
+    drawn = picture(
+        lambda figure: plot_class_control(table, figure=figure),
+        size=(WIDE, 5.0),
+        caption=(
+            f"Accuracy that is left of a set and of other classes, means over n = {n_sets} sets, "
+            f"on images for tests, at the doses {', '.join(f'{d:.0%}' for d in doses)}; removed "
+            f"channels go to {table['towards'].iloc[0]}."
+        ),
+        alt="Accuracy left of sets of classes and of others.",
+    )
+    part = Part(pictures=(drawn,), tables=shown)
     return Section(name="superclass", title="Superclasses", lead=lead, parts=(part,))
 
 
@@ -231,6 +250,7 @@ def map_section(
     place = {sample: i for i, sample in enumerate(sorted(pictures))}
     maps = _renumbered(gallery, place)
     n_modes = maps.items["mode"].nunique()
+    strongest = np.flatnonzero(maps.items["rank"] == 0).tolist()
     summary = tables["insertion_summary"]
     n_images = int(summary["n_images"].iloc[0])
     drawn = (
@@ -245,9 +265,12 @@ def map_section(
             alt="Gallery of images lit where modes act.",
         ),
         picture(
-            lambda figure: plot_maps(maps, shown, items=range(FEW_MAPS), figure=figure),
-            size=(WIDE, 1.2 + 1.4 * FEW_MAPS),
-            caption="The strongest image of modes: what raises the target and what lowers it.",
+            lambda figure: plot_maps(maps, shown, items=strongest, figure=figure),
+            size=(WIDE, 1.2 + 1.4 * len(strongest)),
+            caption=(
+                "The image that excites each mode most: what raises the target through it, and "
+                "what lowers the target."
+            ),
             alt="Maps of the positive and negative parts of modes.",
         ),
     )
@@ -358,8 +381,8 @@ def _scores_picture(scores: pd.DataFrame, towards: str) -> Picture:
         size=(WIDE, 3.4),
         caption=(
             f"Removed towards {towards}: area under the dose curve of the class less that of "
-            "others, with 95 % (classes drawn again). Ablated: below 0, the class loses more. Preserved: above 0, the class keeps "
-            "more."
+            "others, with 95 % (classes drawn again). Ablated: below 0, the class loses more. "
+            "Preserved: above 0, the class keeps more."
         ),
         alt=f"Scores of class control by layer and choice of channels, towards {towards}.",
     )

@@ -12,6 +12,7 @@ from ._correlation import ROUNDING
 
 MOST_SAMPLES = 5000
 INTERVAL = 2.5, 97.5
+DIMENSIONS = ("components to 90 %", "components to 95 %", "participation ratio")
 
 
 def hoyer_sparsity(
@@ -76,11 +77,7 @@ def n_components(values: Float[np.ndarray, "sample feature"], share: float = 0.9
     if not 0 < share <= 1:
         msg = f"'share' must be above 0 and at most 1, got {share}."
         raise ValueError(msg)
-    variances = _principal_variances(values)
-    if not variances.any():
-        return 0
-    reached = np.cumsum(variances) / variances.sum()
-    return int(np.searchsorted(reached, share - ROUNDING) + 1)
+    return _n_of(_principal_variances(values), share)
 
 
 def participation_ratio(values: Float[np.ndarray, "sample feature"]) -> float:
@@ -108,8 +105,7 @@ def participation_ratio(values: Float[np.ndarray, "sample feature"]) -> float:
     >>> round(participation_ratio(np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])), 6)
     2.0
     """
-    variances = _principal_variances(values)
-    return float(variances.sum() ** 2 / np.sum(variances**2)) if variances.any() else 0.0
+    return _ratio_of(_principal_variances(values))
 
 
 def excitation_inhibition_correlation(contributions: Contributions) -> Float[np.ndarray, " sample"]:
@@ -247,25 +243,26 @@ def check_pooled(record: Contributions) -> None:
 def _statistics_of(record: Contributions, n_controls: int, rng: np.random.Generator) -> list[dict]:
     check_pooled(record)
     values = _some_samples(record, rng)
-    used = values[:, values.any(axis=0)]
-    cases: list[tuple[str, Callable, Callable, np.ndarray]] = [
-        ("sparsity", _median_sparsity, resampled_features, _unit_samples(used)),
-        ("components to 90 %", lambda x: n_components(x, 0.9), shuffled_features, used),
-        ("components to 95 %", n_components, shuffled_features, used),
-        ("participation ratio", participation_ratio, shuffled_features, used),
-    ]
+    used, more = values[:, values.any(axis=0)], (n_controls, rng)
+    rows = _rows(("sparsity",), _median_sparsity, resampled_features, _unit_samples(used), *more)
+    rows += _rows(DIMENSIONS, _dimensions, shuffled_features, used, *more)
     promotes, suppresses = _sign_pairs(record)
     if len(promotes):
         balance = _balance_of(promotes, suppresses)
-        cases.append(("excitation-inhibition correlation", balance, shuffled_features, values))
-    return [_row(*case, n_controls, rng) for case in cases]
+        rows += _rows(
+            ("excitation-inhibition correlation",), balance, shuffled_features, values, *more
+        )
+    return rows
 
 
-def _row(name, statistic, control, values, n_controls, rng) -> dict:
-    draws = [statistic(control(values, rng)) for _ in range(n_controls)]
-    low, high = np.percentile(draws, INTERVAL)
-    found = {"statistic": name, "value": float(statistic(values)), "chance": float(np.mean(draws))}
-    return {**found, "low": low, "high": high}
+def _rows(names, statistics, control, values, n_controls, rng) -> list[dict]:
+    """Measure statistics that are computed together, also of a control."""
+    found = np.atleast_1d(statistics(values))
+    draws = np.array([np.atleast_1d(statistics(control(values, rng))) for _ in range(n_controls)])
+    low, high = np.percentile(draws, INTERVAL, axis=0)
+    columns = zip(names, found, draws.mean(axis=0), low, high, strict=True)
+    keys = ("statistic", "value", "chance", "low", "high")
+    return [dict(zip(keys, (row[0], *map(float, row[1:])), strict=True)) for row in columns]
 
 
 def _some_samples(record: Contributions, rng) -> Float[np.ndarray, "sample feature"]:
@@ -296,6 +293,23 @@ def _sign_pairs(record: Contributions) -> tuple[np.ndarray, np.ndarray]:
     suppresses = suppresses[np.argsort(channel[suppresses])]
     pairs = np.array_equal(channel[promotes], channel[suppresses]) and not (sign == 0).any()
     return (promotes, suppresses) if pairs else (promotes[:0], suppresses[:0])
+
+
+def _dimensions(values) -> tuple[int, int, float]:
+    """All statistics of dimensionality, from the same variances."""
+    variances = _principal_variances(values)
+    return _n_of(variances, 0.9), _n_of(variances, 0.95), _ratio_of(variances)
+
+
+def _n_of(variances, share: float) -> int:
+    if not variances.any():
+        return 0
+    reached = np.cumsum(variances) / variances.sum()
+    return int(np.searchsorted(reached, share - ROUNDING) + 1)
+
+
+def _ratio_of(variances) -> float:
+    return float(variances.sum() ** 2 / np.sum(variances**2)) if variances.any() else 0.0
 
 
 def _principal_variances(values) -> Float[np.ndarray, " component"]:
