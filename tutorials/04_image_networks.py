@@ -169,8 +169,8 @@ cut.astype(float).round(1)
 
 # %% [markdown]
 # Where a layer cuts the network, the gap goes to zero with more steps on the path. Where it does
-# not, most of it stays, however many steps there are. These are the two things to look at before believing any
-# contribution.
+# not, most of it stays, however many steps there are. These are the two things to look at before
+# believing any contribution.
 
 # %% [markdown]
 # ## 2. The right class along the whole path
@@ -510,9 +510,10 @@ print("accuracy that each class loses, contribution mode, towards grey, 10 % (%)
 # that counts from the same baseline as it does, so neither result says that one is better at
 # finding what the network uses. They answer different questions: what told this image from grey,
 # and what holds the logit up at all. With channels of another image, which favour neither, a tenth
-# of the channels is nothing, and at a quarter the contribution mode is ahead of random channels
-# only (the points above are what the class loses more than the others; intervals are over
-# classes). State the baseline with every result, and try several.
+# of the channels is nothing; at a quarter the contribution mode is some points ahead of random
+# channels, and hardly of activation times gradient (the points above are what the class loses more
+# than the others; intervals are over classes). State the baseline with every result, and try
+# several.
 #
 # Grey is also not neutral: it is called a 9. So the 9 cannot lose anything by it, a network of
 # which little is kept says 9 to everything, and the 0, second at grey, loses nothing either.
