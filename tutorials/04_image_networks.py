@@ -25,6 +25,7 @@
 
 # %%
 import tempfile
+import textwrap
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -94,14 +95,16 @@ one = int(test[labels[test] == 3][0])
 values = np.asarray(contributions.values)[one]
 n_channels = len(np.unique(contributions.channel))
 promotes, suppresses = values[:n_channels], values[n_channels:]
-order = np.argsort(-np.abs(promotes + suppresses))[:16]
+order = np.argsort(-(promotes + suppresses))
 change = float(contributions.target_value[one] - contributions.baseline_value[one])
 print(
     f"logit of class {predicted[one]}: {contributions.baseline_value[one]:+.3f} for grey, ", end=""
 )
 print(f"{contributions.target_value[one]:+.3f} for the image, so it changes by {change:+.3f}")
 print(f"sum of the contributions of all {n_channels} channels: {values.sum():+.3f}")
-print(f"the {len(order)} largest of them: {(promotes + suppresses)[order].sum():+.3f}")
+print(
+    f"the half that promotes most: {(promotes + suppresses)[order][: n_channels // 2].sum():+.3f}"
+)
 
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(7, 2.2), width_ratios=[1, 3.5], layout="constrained"
@@ -111,8 +114,8 @@ left.set(xticks=[], yticks=[], title=f"an image of a {labels[one]}")
 right.bar(range(len(order)), promotes[order], color="C3", label="promoting")
 right.bar(range(len(order)), suppresses[order], color="C0", label="suppressing")
 right.axhline(0, color="k", linewidth=0.5)
-right.set_xticks(range(len(order)), order)
-right.set(xlabel=f"channel of {layer}, largest first", ylabel="contribution (logit)")
+right.set_xticks(range(len(order)), order, fontsize=5, rotation=90)
+right.set(xlabel=f"channel of {layer}, most promoting first", ylabel="contribution (logit)")
 right.legend()
 plt.show()
 
@@ -160,14 +163,14 @@ with warnings.catch_warnings(record=True) as told:
                 }
                 for inside, record in made.items()
             ]
-print(told[0].message)
+print(textwrap.fill(str(told[0].message), 100))
 cut = pd.DataFrame(rows).pivot(index=["network", "layer"], columns="steps", values="gap (%)")
-cut.round(1)
+cut.astype(float).round(1)
 
 # %% [markdown]
 # Where a layer cuts the network, the gap goes to zero with more steps on the path. Where it does
-# not, more steps do not change it. These are the two things to look at before believing any
-# contribution.
+# not, most of it stays, however many steps there are. These are the two things to look at before
+# believing any contribution.
 
 # %% [markdown]
 # ## 2. The right class along the whole path
@@ -209,8 +212,8 @@ plt.show()
 #
 # `contrast_top2` explains the winner minus the second, and `of_probabilities` takes any target of
 # the softmax: here the probability that the image is a 1, a 4 or a 7, digits of straight strokes.
-# The softmax bends the path, so that five steps are not enough; with a `tolerance` each image gets
-# as many as it needs.
+# The softmax bends the path, so that five steps are not enough, as the gap tells; with a
+# `tolerance` each image gets as many as it needs.
 
 # %%
 straight = [1, 4, 7]
@@ -293,8 +296,8 @@ plt.show()
 sparsity.loc[list(forms)].round(2)
 
 # %% [markdown]
-# - **Sparsity** grows from the first to the second block and not beyond. Contributions are at
-#   chance in the first block, and above it in the others.
+# - **Sparsity** grows from the first to the second block; from there it depends on the form. In the
+#   first block it is hardly above chance, in the others clearly.
 # - **Signs and offsets matter.** In the last block activations look much less sparse than the
 #   promoting contributions. But activations never go below 0 and have an offset, and Gaussian
 #   numbers with this sign and offset look less sparse too. Less the activations of grey, their
@@ -347,6 +350,32 @@ for name in known.layers:
 summary = rc.statistics.class_summary(of_classes)
 rc.figures.plot_class_modes(summary)
 plt.show()
+
+
+def best_of_each_class(values):
+    """Take what goes best with each class, and tell its mean r on the images for tests."""
+    chosen, tested = (
+        rc.statistics.class_correlations(np.asarray(values)[some], labels[some])
+        for some in (chosen_on, test)
+    )
+    return tested[np.nan_to_num(chosen, nan=-1).argmax(axis=0), range(10)].mean()
+
+
+best_r = pd.DataFrame(
+    {
+        name: {
+            "contribution modes": best_of_each_class(modes[name].loadings),
+            "contributions of channels": best_of_each_class(
+                forms["contributions, promoting"][name].values
+            ),
+            "activations of channels": best_of_each_class(forms["activations"][name].values),
+        }
+        for name in known.layers
+    }
+)
+best_r.loc["activation modes", layer] = best_of_each_class(activation_modes.loadings)
+print("r of the best one for each class, on the images for tests, mean over classes:")
+print(best_r.round(2).to_string(na_rep=""))
 table = of_classes[layer]["contribution modes"]
 table[["best_class", "r", "r_test", "chance", "q", "firing", "rare"]].rename_axis("mode").round(3)
 
@@ -354,10 +383,10 @@ table[["best_class", "r", "r_test", "chance", "q", "firing", "rare"]].rename_axi
 # Nearly all modes that could be tested are class modes (q < 0.05 and r > 0.2), each class has one,
 # and on images on which nothing was chosen r is as high. Modes that fire in fewer than 20 images
 # are `rare` and get no q: a mode that fires in two images of one class would look good by chance.
-# Modes go with classes better than single channels do. Two cautions:
+# The best mode of a class goes with it better than the best channel does. Two cautions:
 #
 # - **Contributions know the class that they explain.** The derivative of its logit is in them, also
-#   in the first block, where single activations go with classes much less. A high r in an early
+#   in the first block, where activations of channels go with classes less. A high r in an early
 #   layer does not say that the layer recognises digits.
 # - **Activation modes go with classes just as well** in the last block. Going with a class is not
 #   the same as making the network see it. For this, something must be taken away.
@@ -430,7 +459,7 @@ lost, lost_by_others = (
     for value in ("own_cost", "others_cost")
 )
 print("accuracy that the class loses, mean over classes; in brackets the other classes (%)")
-(lost + 0.0).map("{:.0f}".format) + lost_by_others.map(" ({:.0f})".format)
+(lost.round() + 0.0).map("{:.0f}".format) + (lost_by_others.round() + 0.0).map(" ({:.0f})".format)
 
 # %% [markdown]
 # **The winners are opposite.**
@@ -481,9 +510,10 @@ print("accuracy that each class loses, contribution mode, towards grey, 10 % (%)
 # that counts from the same baseline as it does, so neither result says that one is better at
 # finding what the network uses. They answer different questions: what told this image from grey,
 # and what holds the logit up at all. With channels of another image, which favour neither, a tenth
-# of the channels is nothing, and at a quarter the contribution mode is ahead of random channels
-# only (the points above are what the class loses more than the others; intervals are over
-# classes). State the baseline with every result, and try several.
+# of the channels is nothing; at a quarter the contribution mode is some points ahead of random
+# channels, and hardly of activation times gradient (the points above are what the class loses more
+# than the others; intervals are over classes). State the baseline with every result, and try
+# several.
 #
 # Grey is also not neutral: it is called a 9. So the 9 cannot lose anything by it, a network of
 # which little is kept says 9 to everything, and the 0, second at grey, loses nothing either.
@@ -492,15 +522,17 @@ print("accuracy that each class loses, contribution mode, towards grey, 10 % (%)
 # ## 6. A mode in an image
 #
 # Which pixels made a mode contribute? Contributions that belong to the mode are traced back to the
-# pixels by one backward pass. The gallery shows, for a class, the images that excite its modes
-# most, lit where the mode uses them. It illustrates and proves nothing.
+# pixels by one backward pass. The gallery shows, for a class with several modes, the images
+# that excite each most, lit where the mode uses them. It illustrates and proves nothing. Below,
+# what these modes do in one and the same image, in which at least two of them are active: raise
+# the target, or lower it.
 
 # %%
-shown_class = 3
+seven = 7
 items = rc.receptive_fields.gallery_items(
     modes[layer],
     labels,
-    class_=shown_class,
+    class_=seven,
     n_modes=3,
     n_images=4,
     n_others=2,
@@ -515,24 +547,41 @@ gallery = rc.receptive_fields.gallery_maps(
     modes=modes[layer],
 )
 rc.figures.plot_gallery(gallery, pictures)
-rc.figures.plot_maps(gallery, pictures, items=[0, 1, 6])
+three = items["mode"].unique()
+active = rc.receptive_fields.active_modes(modes[layer])[:, three]
+sevens = test[(labels[test] == seven) & (predicted[test] == seven)]
+n_active = active[sevens].sum(axis=1)
+print(f"of the {len(sevens)} images of a {seven} for tests, ", end="")
+print(", ".join(f"{(n_active == n).sum()} have {n} of these modes active" for n in range(4)))
+second = np.sort(np.asarray(modes[layer].loadings)[sevens][:, three], axis=1)[:, 1]
+in_one = rc.receptive_fields.mode_maps(
+    network,
+    images,
+    target=rc.contributions.top_class(),
+    contributions=contributions,
+    modes=modes[layer],
+    index=sevens[[second.argmax()]],
+    which=three,
+)
+rc.figures.plot_maps(in_one, pictures)
 plt.show()
 
 # %% [markdown]
 # Do such maps find the pixels that matter? **Insertion** shows pixels of an image in the order of a
 # map, on grey, and measures the probability of the class; **deletion** hides them in this order. A
 # good map makes the probability grow early and fall early. The maps of all modes together compete
-# with other maps, with edges, which know nothing of the network, and with random order.
+# with other maps (the picture has the best Grad-CAM), with edges, which know nothing of the
+# network, and with random order. Maps of modes are made along the path from grey, or at the image.
 
 # %%
 scored = test[np.linspace(0, len(test) - 1, 32).astype(int)]
 of_top = rc.contributions.top_class()
 every_mode = {"which": range(len(modes[layer].dictionary)), "index": scored}
 makers = {
-    "modes": rc.receptive_fields.mode_map(contributions, modes[layer], **every_mode),
-    "modes, along the path": rc.receptive_fields.mode_map(
+    "modes": rc.receptive_fields.mode_map(
         contributions, modes[layer], points=rc.receptive_fields.midpoints(20), **every_mode
     ),
+    "modes, at the image": rc.receptive_fields.mode_map(contributions, modes[layer], **every_mode),
     "gradient x input": rc.receptive_fields.gradient_times_input,
     "integrated gradients": rc.receptive_fields.integrated_gradients_map(),
     **{f"Grad-CAM, {name}": rc.receptive_fields.grad_cam(name) for name in known.layers},
@@ -548,9 +597,14 @@ inserted = rc.causal.insertion_deletion(
     progress=False,
 )
 insertion = rc.causal.insertion_summary(inserted)
-rc.figures.plot_insertion(inserted, insertion, method="modes, along the path")
+others = [f"Grad-CAM, {name}" for name in known.layers if name != "block2"]
+rc.figures.plot_insertion(
+    inserted[~inserted["method"].isin(others)],
+    insertion[~insertion["method"].isin(others) & ~insertion["rival"].isin(others)],
+    method="modes",
+)
 plt.show()
-of_modes = insertion[insertion["method"] == "modes, along the path"].drop(columns="method")
+of_modes = insertion[insertion["method"] == "modes"].drop(columns=["method", "n_images"])
 of_modes.set_index(["kind", "rival"]).round(3)
 
 # %% [markdown]
@@ -570,6 +624,7 @@ of_modes.set_index(["kind", "rival"]).round(3)
 best = rc.statistics.class_correlations(
     np.asarray(modes[layer].loadings)[selection], labels[selection]
 )
+shown_class = int(labels[one])
 mode = int(best[:, shown_class].argmax())
 of_class = test[labels[test] == shown_class]
 steering = rc.causal.steering_curve(
@@ -582,7 +637,10 @@ steering = rc.causal.steering_curve(
 )
 rc.figures.plot_steering(steering)
 plt.show()
-steering[steering["factor"].isin([0, 1, 2])].drop(columns=["n_controls"]).round(2)
+named = steering.assign(what=np.where(steering["control"] == 1, "random channels", f"mode {mode}"))
+named[named["factor"].isin([0, 1, 2])].pivot(
+    index=["class", "factor"], columns="what", values=["mean", "low", "high"]
+).round(2)
 
 # %% [markdown]
 # Without the mode (factor 0) the network stops to see its class, and calls the images what it
@@ -591,7 +649,7 @@ steering[steering["factor"].isin([0, 1, 2])].drop(columns=["n_controls"]).round(
 #
 # How many modes have to go before the network says something else? For two images of each class
 # the smallest set is sought; the control gives the shares of the modes to random channels and
-# searches as hard.
+# searches as hard. In the picture, what reaches its last step was not flipped at all.
 
 # %%
 flips = rc.causal.flipping_modes(
@@ -675,6 +733,9 @@ of_blocks = pd.DataFrame(
 of_blocks.round(2)
 
 # %% [markdown]
+# The class token gathers what the patches hold, block after block. With ten steps the gap stays
+# small.
+#
 # Are heads the units of this network? If they are, few heads carry an image: sparsity over heads is
 # higher than over random groups of as many channels.
 

@@ -19,6 +19,8 @@ CHANCE = "random order"
 COLOURS = (NETWORK, BASELINE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
 DIMMED = 0.35
 EDGE = "#F0E442"
+FINER = 4
+"""Points a side of a pixel, so that outlines follow its corners also in very small images."""
 
 
 def plot_maps(
@@ -190,8 +192,11 @@ def lit(picture: Float[np.ndarray, "y x ..."], inside: np.ndarray) -> Float[np.n
 def _outline(ax: Axes, inside) -> None:
     """Two lines, dark under light, so that the edge is seen on any picture."""
     if inside.any() and not inside.all():
+        n_y, n_x = inside.shape
+        fine = inside.repeat(FINER, axis=0).repeat(FINER, axis=1).astype(float)
+        y, x = ((np.arange(n * FINER) + 0.5) / FINER - 0.5 for n in (n_y, n_x))
         for colour, width in ((INK, 1.6), (EDGE, 0.8)):
-            ax.contour(inside.astype(float), [0.5], colors=colour, linewidths=width)
+            ax.contour(x, y, fine, [0.5], colors=colour, linewidths=width)
 
 
 def _limit(values, saturated: float) -> float:

@@ -20,6 +20,7 @@ from ._layers import check_pooled
 N_SPECIFIC = 20
 
 Samples = Bool[np.ndarray, " sample"] | Int[np.ndarray, " some"]
+Tested = Bool[np.ndarray, " sample"] | Int[np.ndarray, " tested"]
 
 
 def class_modes(
@@ -31,7 +32,7 @@ def class_modes(
     n_draws: int = 1000,
     least_firing: int = LEAST_FIRING,
     samples: Samples | None = None,
-    test: Samples | None = None,
+    test: Tested | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Find the class that each mode goes with most, and say whether chance would do as well.
@@ -124,7 +125,7 @@ def class_features(
     n_draws: int = 1000,
     least_firing: int = LEAST_FIRING,
     samples: Samples | None = None,
-    test: Samples | None = None,
+    test: Tested | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Find the class that each feature goes with most: single channels, to compare modes with.
