@@ -89,6 +89,9 @@ def run_images(
         log.info("part %s", part)
         (out / f"{part}.done").write_text(" ".join(PARTS[part](run)))
     done = {part: tables_of(out, part) for part in PARTS if (out / f"{part}.done").exists()}
+    has_maps = "maps" in done and (out / "gallery.nc").exists()
+    if not has_maps:
+        done.pop("maps", None)
     found = {part: list(FINDINGS[part](tables)) for part, tables in done.items() if tables}
     sentences = first_findings(run)
     summary = {
@@ -103,8 +106,8 @@ def run_images(
         out / "report.html",
         summary={key: value for key, value in summary.items() if key != "by part"},
         tables=done,
-        gallery=load(out / "gallery.nc") if "maps" in done else None,
-        pictures=pictures_of(run) if "maps" in done else {},
+        gallery=load(out / "gallery.nc") if has_maps else None,
+        pictures=pictures_of(run) if has_maps else {},
         names=run.names,
     )
     return summary
