@@ -13,6 +13,7 @@ from ._agreement import INTERVAL
 from ._class_conditions import MEASURES
 
 FEWEST_CLASSES = 4
+ROUNDING = 1e-9
 
 Drawn = Float[np.ndarray, "draw ..."]
 
@@ -174,7 +175,9 @@ def _scores(means, levels) -> Iterator[dict[str, Any]]:
 def _costs(means, levels) -> Iterator[dict[str, Any]]:
     own, others = means[..., 0], means[..., 1]
     difference = own - others
-    ratio = np.divide(own, others, out=np.where(own > 0, np.inf, np.nan), where=others > 0)
+    ratio = np.divide(
+        own, others, out=np.where(own > ROUNDING, np.inf, np.nan), where=others > ROUNDING
+    )
     for place in range(own.shape[1]):
         yield (
             {"own_cost": own[0, place], "others_cost": others[0, place]}
