@@ -54,7 +54,15 @@ def test_movies_are_finite_varied_and_repeatable(make):
     np.testing.assert_array_equal(first.frames, second.frames)
 
 
-NO_MOVIES = {"image_folder", "in_mode", "normalisation", "unreadable", "upright", "windows"}
+NO_MOVIES = {
+    "digits",
+    "image_folder",
+    "in_mode",
+    "normalisation",
+    "unreadable",
+    "upright",
+    "windows",
+}
 
 
 def test_all_movies_are_tested():

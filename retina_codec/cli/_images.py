@@ -94,7 +94,7 @@ def run(
     superclass: Annotated[
         list[str] | None, typer.Option(help="Set of classes, such as dog=151-268; repeat.")
     ] = None,
-    n_maps: Annotated[int, typer.Option(help="Images whose maps are scored.")] = 12,
+    n_maps: Annotated[int, typer.Option(help="Images to score maps on, and to flip.")] = 12,
     n_repeats: Annotated[int, typer.Option(help="Seeds of each setting in the sweep.")] = 3,
     seed: Annotated[int, typer.Option(help="Of all random numbers.")] = 0,
     quiet: Quiet = False,

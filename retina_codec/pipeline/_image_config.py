@@ -81,7 +81,8 @@ class ImageConfig:
     superclasses: dict[str, list[int]] = field(default_factory=dict)
     """Sets of classes to control together, by name."""
     n_maps: int = 12
-    """Test images whose maps are scored by insertion and deletion."""
+    """Test images whose maps are scored by insertion and deletion, and whose predictions are
+    flipped."""
     n_repeats: int = 3
     """Seeds of each setting in the sweep."""
     seed: int = 0

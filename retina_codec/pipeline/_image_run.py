@@ -220,17 +220,14 @@ class ImageRun:
 
     @cached_property
     def mapped(self) -> Int[np.ndarray, " n"]:
-        """Images for tests whose maps are scored, evenly spread."""
-        return self.spread(self.config.n_maps)
+        """Images for tests that are looked at one by one, evenly spread."""
+        n = min(self.config.n_maps, len(self.test))
+        return self.test[np.linspace(0, len(self.test) - 1, n).astype(int)]
 
     @property
     def nobody_labelled(self) -> bool:
         """Whether what the network says was taken for the classes."""
         return bool((np.asarray(getattr(self.images, "labels", self.labels)) < 0).all())
-
-    def spread(self, n: int) -> Int[np.ndarray, " n"]:
-        """Return so many images for tests, evenly spread; all of them where there are fewer."""
-        return self.test[np.linspace(0, len(self.test) - 1, min(n, len(self.test))).astype(int)]
 
     @property
     def images_for_tests(self) -> Any:

@@ -20,7 +20,7 @@ FIRST = "contribution mode"
 ALL_MODES = "modes"
 SUPERCLASS_DOSES = (0.09, 0.37)
 FEW = 4
-N_FLIPS = 30
+FLIP_CONTROLS = 2
 SMOOTHING = 4.0
 SMALL = 32
 """Side in pixels below which images are too small to be blurred or cut into squares of 8."""
@@ -232,8 +232,9 @@ def steering_part(run: ImageRun) -> Tables:
             run.images,
             run.explained[layer],
             modes,
-            index=run.spread(N_FLIPS),
+            index=run.mapped,
             towards=run.config.replacement(),
+            n_controls=FLIP_CONTROLS,
             channel_axis=run.known.channel_axis,
             seed=run.config.seed,
             progress=run.progress,
