@@ -18,7 +18,7 @@ demo: $(READY)  ## simulate a retina, analyse it; the report is demo/report.html
 	$(BIN)/retina-codec demo --out demo
 
 test: $(READY)  ## all tests, doctests and tutorials
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
 check: $(READY)  ## lint and formatting, nothing is changed
 	$(BIN)/ruff check .

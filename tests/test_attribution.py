@@ -65,7 +65,7 @@ def summed(parts, n_items):
 def test_channels_and_modes_sum_to_the_field(make):
     network, layers = make()
     samples = movie_for(network, network.history + 60)
-    cells = range(predict(network, samples[:1]).shape[1])
+    cells = range(0, predict(network, samples[:1]).shape[1], 4)
     index = np.random.default_rng(0).choice(len(samples), 4, replace=False)
     fields = np.asarray(instantaneous_fields(network, samples, cells=cells, index=index).values)
     records = integrated_gradients(

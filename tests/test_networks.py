@@ -13,6 +13,7 @@ from retina_codec.networks import DeepRetina, LinearNonlinear, TrainingSettings,
 from retina_codec.recordings import load_recording
 from retina_codec.stimuli import Normalisation, Screen, white_noise
 
+REAL = Path(__file__).parents[2] / "shared/recordings/salamander_checkerboard.nwb"
 QUICK = TrainingSettings(max_epochs=3, batch_size=64, validation_block_s=1.0)
 
 NETWORKS = {
@@ -308,3 +309,20 @@ def test_shipped_network_and_recording_fit():
     network = networks.load_network(here / "models/simulated_retina")
     scores = evaluate(network, recording).scores
     assert scores["pearson_r"].mean() > 0.6
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.exists(), reason="the real recording is not here")
+def test_real_recording_is_predicted_far_better_than_by_an_ln_model():
+    recording = load_recording(REAL)
+    stop = recording.splits["train"][1]
+    recent = replace(recording, splits=recording.splits | {"train": (stop - 24_000, stop)})
+    settings = TrainingSettings(max_epochs=2), replace(networks.LN_TRAINING, max_epochs=4)
+    mean_r = []
+    for kind, of_kind in zip((DeepRetina, LinearNonlinear), settings, strict=True):
+        network, _ = train(kind.for_recording(recent), recent, settings=of_kind, progress=False)
+        predicted = evaluate(network, recent)
+        assert predicted.recorded.shape == (4988, 16)
+        mean_r.append(predicted.scores["pearson_r"].mean())
+    assert mean_r[0] >= 0.27
+    assert mean_r[0] >= 1.4 * mean_r[1]

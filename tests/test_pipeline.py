@@ -12,6 +12,7 @@ from retina_codec.pipeline import _modes, _run, run
 from retina_codec.recordings import load_recording, write_nwb
 from retina_codec.simulation import Circuit, simulate_recording
 
+FAST = "PrincipalComponents"
 RECORDS = [
     "predictions.nc",
     "baseline_predictions.nc",
@@ -95,7 +96,7 @@ def test_run_with_a_given_network_trains_none(
 ):
     _, whole, _ = finished
     without_page(monkeypatch)
-    config = small_config(recording, network=str(whole / "network"), target="cell-1")
+    config = small_config(recording, network=str(whole / "network"), target="cell-1", method=FAST)
     run(config, tmp_path, progress=False)
     assert not (tmp_path / "network").exists()
     assert load(tmp_path / "contributions_relu1.nc").target == "cell 1"
@@ -169,7 +170,7 @@ def test_recording_survives_its_analysis(finished, recording):
 def test_changed_recording_needs_another_folder(tmp_path, small_config, monkeypatch):
     path, out = tmp_path / "recording.nwb", tmp_path / "out"
     circuit = Circuit(shape=(18, 18), history=12, cells_per_type=1)
-    config = small_config(path, epochs=1, n_steps=1)
+    config = small_config(path, epochs=1, n_steps=1, method=FAST)
     write_nwb(simulate_recording(circuit=circuit, n_frames=800, seed=0), path)
     with monkeypatch.context() as patch:
         patch.setattr(_run, "train", stop)
@@ -203,7 +204,7 @@ def odd_columns(path):
 @pytest.mark.parametrize(("make", "name"), [(lab_file, "lab.h5"), (odd_columns, "odd.nwb")])
 def test_whole_path_on_other_files(make, name, tmp_path, small_config):
     make(tmp_path / name)
-    config = small_config(tmp_path / name, epochs=1, n_steps=1)
+    config = small_config(tmp_path / name, epochs=1, n_steps=1, method=FAST)
     run(config, tmp_path / "out", progress=False)
     assert "<script>bad" not in (tmp_path / "out" / "report.html").read_text()
 
