@@ -149,9 +149,7 @@ def as_published(
     ]
 
 
-def centred(
-    centers: Sequence[Place], shape: Sequence[int], kernels: Sequence[int]
-) -> list[Place]:
+def centred(centers: Sequence[Place], shape: Sequence[int], kernels: Sequence[int]) -> list[Place]:
     """Where the receptive field of a place on the map lies on the centre of each cell.
 
     That is centre less border, moved inside the map where it is outside.
@@ -181,13 +179,14 @@ def composed(stack: Stack) -> nn.Module:
     """One convolution that does what a stack does, or the stack where there is none.
 
     Kernels are composed by convolving them, inner biases and norms are carried along. With padding
-    inside the stack, or strides before its end, no single convolution is the same at borders.
+    inside the stack, no single convolution is the same at borders.
     """
     layers = [one for one in stack.convs if not isinstance(one, nn.Identity)]
     convs = [one for one in layers if isinstance(one, nn.Conv2d)]
-    padded = any(max(one.padding) > 0 for one in convs[1 if len(convs) == 1 else 0 :])
-    if padded or any(one.stride != (1, 1) or one.groups != 1 for one in convs):
-        return stack if len(convs) > 1 else convs[0]
+    if len(layers) == 1:
+        return layers[0]
+    if any(max(one.padding) > 0 or one.groups != 1 for one in convs):
+        return stack
     with torch.no_grad():
         single = _one_convolution(layers)
         _prove(stack, single)

@@ -93,23 +93,25 @@ class PublishedRetina(nn.Module):
     """
 
     def __init__(
-        self, layers: Sequence[nn.Module], history: int, normalisation: Normalisation, about: About
+        self,
+        layers: Sequence[nn.Module],
+        *,
+        history: int,
+        normalisation: Normalisation,
+        default_layers: tuple[str, ...],
+        about: About,
+        in_the_end: nn.Module,
     ):
         super().__init__()
-        self.sequential = nn.Sequential(*layers)
+        self.sequential, self.in_the_end = nn.Sequential(*layers), in_the_end
         self.history, self.normalisation, self.about = history, normalisation, about
-        activations = tuple(ACTIVATIONS.values())
-        self.default_layers = tuple(
-            f"sequential.{number}"
-            for number, layer in enumerate(layers)
-            if isinstance(layer, activations) and number < len(layers) - 2
-        )
+        self.default_layers = default_layers
 
     def forward(
         self, window: Float[torch.Tensor, "batch lag y x"]
     ) -> Float[torch.Tensor, "batch cell"]:
         """Return the response of each cell."""
-        return self.sequential(window)
+        return self.in_the_end(self.sequential(window))
 
 
 def recognises(objects: Any) -> bool:
@@ -170,8 +172,15 @@ def build(file: TorchFile, positions: Places) -> PublishedRetina:
     layout = layout_of({number: kind(found) for number, found in parts.items()})
     facts = About(**{**vars(facts), "era": layout.era})
     builder = _Builder(hyps, parts, layout, positions)
-    layers = builder.layers()
-    return PublishedRetina(layers, builder.history, normalisation(file.objects), facts).eval()
+    hidden = [number for number, name in enumerate(layout.layers) if name == "act"]
+    return PublishedRetina(
+        builder.layers(),
+        history=builder.history,
+        normalisation=normalisation(file.objects),
+        default_layers=tuple(f"sequential.{number}" for number in hidden or [len(LN) - 1]),
+        about=facts,
+        in_the_end=Exponential() if hyps.get("inference_exp") else nn.Identity(),
+    ).eval()
 
 
 def by_layer(weights: dict[str, Any]) -> dict[int, dict[str, Any]]:
@@ -328,12 +337,13 @@ class _Builder:
         return Stack(layers)
 
     def _norm(self, part) -> nn.Module:
-        count = math.prod(self.size) if len(self.size) == 1 else self.size[0]
+        count = self.size[0]
         if part["running_mean"].shape != (count,):
             shape = tuple(part["running_mean"].shape)
             msg = f"a batch norm has the shape {shape}, expected ({count},)"
             raise Unreadable(msg)
-        return _norm(part, EPSILON, absolute_shift=self.hyps.get("abs_bias") is True)
+        plain = nn.BatchNorm1d if len(self.size) == 1 else nn.BatchNorm2d
+        return _norm(part, EPSILON, plain, absolute_shift=self.hyps.get("abs_bias") is True)
 
     def _flatten(self, part) -> nn.Module:
         self.before, self.size = self.size, (math.prod(self.size),)
@@ -396,10 +406,16 @@ class _Builder:
         soft = self.hyps.get("softplus", True)
         other = nn.ELU() if self.layout.era == "LN" else Exponential()
         made = nn.Softplus() if soft else other
-        return nn.Sequential(made, Exponential()) if self.hyps.get("inference_exp") else made
+        return made
 
 
-def _norm(part: dict[str, torch.Tensor], eps: float, *, absolute_shift: bool = False) -> nn.Module:
+def _norm(
+    part: dict[str, torch.Tensor],
+    eps: float,
+    of_maps: type[nn.Module] = nn.BatchNorm2d,
+    *,
+    absolute_shift: bool = False,
+) -> nn.Module:
     names = set(part) - {"num_batches_tracked"}
     if len({tuple(part[name].shape) for name in names}) != 1:
         msg = "the weights of a batch norm differ in shape"
@@ -409,23 +425,10 @@ def _norm(part: dict[str, torch.Tensor], eps: float, *, absolute_shift: bool = F
     if names != TORCH_NORM:
         msg = f"a layer in a stack has the weights {', '.join(sorted(names))}"
         raise Unreadable(msg)
-    return BatchNorm(part, eps)
-
-
-class BatchNorm(nn.Module):
-    """Batch norm with fixed statistics, over channels or units."""
-
-    def __init__(self, tensors: dict[str, torch.Tensor], eps: float):
-        super().__init__()
-        for name in sorted(TORCH_NORM):
-            self.register_buffer(name, tensors[name])
-        self.eps = eps
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """Return the normalised values."""
-        return nn.functional.batch_norm(
-            values, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
-        )
+    made = of_maps(len(part["weight"]), eps=eps, dtype=part["weight"].dtype)
+    counted = {"num_batches_tracked": torch.tensor(0)}
+    made.load_state_dict(counted | part)
+    return made
 
 
 def _inside(part: dict[str, Any]) -> dict[int, dict[str, Any]]:

@@ -63,7 +63,11 @@ class TorchFile:
             if not torch.isfinite(tensor).all():
                 msg = f"the weights {key!r} are not all finite"
                 raise Unreadable(msg)
-        return read
+        if len({tensor.dtype for tensor in read.values() if tensor.is_floating_point()}) > 1:
+            msg = "the weights have several types of numbers"
+            raise Unreadable(msg)
+        small = (torch.float16, torch.bfloat16)
+        return {key: one.float() if one.dtype in small else one for key, one in read.items()}
 
 
 def is_torch_file(path: Path) -> bool:
