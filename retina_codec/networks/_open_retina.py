@@ -289,12 +289,12 @@ def _conv3d(weight: torch.Tensor, bias: torch.Tensor | None, padded: bool) -> nn
 
 
 def temporal_kernel(
-    sines: Float[torch.Tensor, "out in frequency"],
-    cosines: Float[torch.Tensor, "out in frequency"],
+    sines: Float[torch.Tensor, "unit channel frequency"],
+    cosines: Float[torch.Tensor, "unit channel frequency"],
     length: int,
     *,
     speed: Float[torch.Tensor, " 1"],
-) -> Float[torch.Tensor, "out in lag"]:
+) -> Float[torch.Tensor, "unit channel lag"]:
     """Filter in time from weights of sines and cosines.
 
     With time t from -length to -1, wave k is ``sin(2 pi k speed t / length)``, and a mask fades the
@@ -360,9 +360,13 @@ def _check_shapes(in_shape: Any, features: nn.Module, downsample, readout: Reado
     if not isinstance(in_shape, list) or len(in_shape) != 4:
         msg = f"'in_shape' is {in_shape!r:.60}; expected channels, time, height and width"
         raise Unreadable(msg)
-    size = [int(one) // by for one, by in zip(in_shape[2:], (downsample or (1, 1, 1))[1:])]
+    size = [
+        int(one) // by for one, by in zip(in_shape[2:], (downsample or (1, 1, 1))[1:], strict=True)
+    ]
     for layer in features:
-        size = [s if layer.padded else s - k + 1 for s, k in zip(size, layer.kernel[1:])]
+        size = [
+            s if layer.padded else s - k + 1 for s, k in zip(size, layer.kernel[1:], strict=True)
+        ]
         size = [s // 2 for s in size] if layer.pools else size
     if math.prod(size) != readout.masks.shape[1] or min(size) < 1:
         msg = f"the maps have {size} places, the readout {readout.masks.shape[1]}"
@@ -392,7 +396,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _names(objects: dict[str, Any]) -> dict[str, Any]:
-    """The weights that matter; unknown ones are refused."""
+    """Return the weights that matter; unknown ones are refused."""
     state = objects[STATE]
     if not isinstance(state, dict):
         msg = f"its {STATE!r} is a {type(state).__name__}"

@@ -210,7 +210,7 @@ def _one_convolution(layers: Sequence[nn.Module]) -> nn.Conv2d:
 
 
 def _kernels(
-    first: Float[torch.Tensor, "inner in k k"], then: Float[torch.Tensor, "out inner s s"]
+    first: Float[torch.Tensor, "inner below k k"], then: Float[torch.Tensor, "above inner s s"]
 ) -> torch.Tensor:
     """Kernel of two convolutions in a row: one convolved with the other, summed over channels."""
     side = then.shape[-1] - 1
