@@ -110,7 +110,7 @@ def test_every_class_and_era_predicts_as_its_list_of_layers(name, legacy, tmp_pa
 @pytest.mark.parametrize("paddings", [[0, 0, 0], [1, 2, 0], [3, 0, 1]])
 def test_paddings_and_stacks(conv, paddings, tmp_path):
     layers = order("C2", "dense")
-    state = Maker(5, conv=conv, paddings=paddings).make(layers, (7, 5), (4, 3))
+    state = Maker(5, conv=conv, paddings=paddings, final_stack=True).make(layers, (7, 5), (4, 3))
     path = saved(tmp_path / "a.pt", checkpoint(state, paddings=paddings))
     network = load_network(path)
     expected = run(windows(), layers, state, paddings=paddings)
@@ -341,11 +341,12 @@ def tensor(n_items, shape, stride):
     return b"ctorch._utils\n_rebuild_tensor\n" + stored + b"tR"
 
 
-DEEP = b"\x80\x02" + b"(" * 200_000
-NESTED = b"\x80\x02" + b"]" + b"\x85" * 200_000 + b"."
+DEEP = b"\x80\x02" + b"(" * 50_000
+NESTED = b"\x80\x02" + b"]" + b"\x85" * 50_000 + b"."
 STATE = b"\x80\x02}X\x10\x00\x00\x00model_state_dict}X\x13\x00\x00\x00sequential.0.weight"
 SELF = b"\x80\x02}q\x00X\x10\x00\x00\x00model_state_dicth\x00s."
 LAUGHS = b"\x80\x02)" + b"q\x00h\x00\x86" * 60 + b"\x94}h\x00K\x01s."
+LAUGHS_VALUE = b")" + b"q\x01h\x01\x86" * 60
 ATTACKS = {
     "storage larger than the file": (STATE + tensor(2**30, (2**15, 2**15), (2**15, 1)) + b"ss.", 8),
     "tensor larger than its storage": (STATE + tensor(2, (2**15, 2**15), (2**15, 1)) + b"ss.", 8),
@@ -358,6 +359,18 @@ ATTACKS = {
     "deep tuples": (NESTED, 0),
     "holds itself": (SELF, 0),
     "billion laughs as a key": (LAUGHS, 0),
+    "billion laughs as weights": (
+        STATE + LAUGHS_VALUE + b"ss.", 0),
+    "billion laughs as settings": (
+        b"\x80\x02}(X\x10\x00\x00\x00model_state_dict}X\x04\x00\x00\x00hyps}("
+        b"X\x07\x00\x00\x00strides" + LAUGHS_VALUE + b"X\x07\x00\x00\x00dataset" + LAUGHS_VALUE
+        + b"X\x05\x00\x00\x00cells" + LAUGHS_VALUE + b"uu.", 0),
+    "billion laughs in Lightning": (
+        b"\x80\x02}(X\x0a\x00\x00\x00state_dict}X\x10\x00\x00\x00hyper_parameters}"
+        b"X\x04\x00\x00\x00core" + LAUGHS_VALUE + b"su.", 0),
+    "one list made into many": (
+        b"\x80\x02](" + b"K\x01" * 5000 + b"eq\x00" + b"]("
+        + b"cbuiltins\nset\nh\x00\x85R" * 5000 + b"e.", 0),
     "empty stack": (b"\x80\x02.", 0),
     "nothing": (b"", 0),
     "a call by the old codes": (b"\x80\x02(X\x04\x00\x00\x00true" + b"ios\nsystem\n.", 0),

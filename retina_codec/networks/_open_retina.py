@@ -7,6 +7,7 @@ a window is a movie, and the response is that at its last frame.
 import math
 import re
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -19,7 +20,7 @@ from retina_codec.datatypes import did_you_mean
 from retina_codec.stimuli import Normalisation
 
 from ._about import About
-from ._stored_values import Foreign, Unreadable
+from ._stored_values import Foreign, Unreadable, shown
 from ._torch_files import TorchFile
 
 KIND = "open-retina checkpoint"
@@ -30,7 +31,7 @@ UNUSED = ("regularizer", "num_batches_tracked")
 """In names of weights that change nothing in evaluation."""
 CONFIGURATIONS = ("omegaconf.dictconfig.DictConfig", "omegaconf.listconfig.ListConfig")
 NODES = ("omegaconf.nodes.", "omegaconf.base.")
-MAX_DEPTH = 12
+MAX_DEPTH, MAX_VALUES = 12, 20_000
 GAUSSIAN = {"mask_mean", "mask_log_var", "grid", "features", "scale_param", "bias"}
 FACTORISED = {"mask_weights", "feature_weights", "bias"}
 MAX_KERNEL = 1000
@@ -121,20 +122,24 @@ def recognises(objects: Any) -> bool:
     return isinstance(objects, dict) and STATE in objects and SETTINGS in objects
 
 
-def plain(value: Any, depth: int = 0) -> Any:
+def plain(value: Any) -> Any:
     """Return the plain values in settings; other objects become None."""
-    if depth > MAX_DEPTH:
-        msg = "its settings are nested too deeply"
+    return _plain(value, MAX_DEPTH, iter(range(MAX_VALUES)))
+
+
+def _plain(value: Any, depth: int, left: Iterator[int]) -> Any:
+    if not depth or next(left, None) is None:
+        msg = "its settings are nested too deeply, or too many"
         raise Unreadable(msg)
     if isinstance(value, Foreign):
         state = value.state if isinstance(value.state, dict) else {}
         if value.name in CONFIGURATIONS:
-            return plain(state.get("_content"), depth + 1)
-        return plain(state.get("_val"), depth + 1) if value.name.startswith(NODES) else None
+            return _plain(state.get("_content"), depth - 1, left)
+        return _plain(state.get("_val"), depth - 1, left) if value.name.startswith(NODES) else None
     if isinstance(value, dict):
-        return {str(plain(key, depth + 1)): plain(one, depth + 1) for key, one in value.items()}
+        return {str(key): _plain(one, depth - 1, left) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(one, depth + 1) for one in value]
+        return [_plain(one, depth - 1, left) for one in value]
     if isinstance(value, np.ndarray):
         return value.tolist()
     return value if value is None or isinstance(value, (str, int, float, bool)) else None
@@ -145,7 +150,7 @@ def settings(objects: dict[str, Any]) -> dict[str, Any]:
     stored = objects[SETTINGS]
     stored = stored if isinstance(stored, dict) else getattr(stored, "state", None)
     if not isinstance(stored, dict):
-        msg = f"its {SETTINGS!r} are {objects[SETTINGS]!r:.60}"
+        msg = f"its {SETTINGS!r} are {shown(objects[SETTINGS])}"
         raise Unreadable(msg)
     kept = {key: plain(stored.get(key)) for key in ("core", "readout", "in_shape")}
     info = stored.get("data_info")
@@ -222,7 +227,7 @@ def _layer(number: int, part: dict[str, torch.Tensor], core: dict[str, Any]) -> 
     elif padded in (0, None, False):
         padded = False
     else:
-        msg = f"the padding of layer {number} is {padded!r:.40}; supported are none and 'same'"
+        msg = f"the padding of layer {number} is {shown(padded)}; supported are none and 'same'"
         raise Unreadable(msg)
     conv, conv_in, kernel = _convolution(number, _below("conv", part), core, padded=padded)
     norm = _below("norm", part)
@@ -248,7 +253,7 @@ def _convolution(number: int, part, core, *, padded: bool):
         sizes = core.get("temporal_kernel_sizes")
         length = sizes[number] if isinstance(sizes, list) and number < len(sizes) else None
         if type(length) is not int or not 0 < length < MAX_KERNEL:
-            msg = f"'temporal_kernel_sizes' is {sizes!r:.60}; layer {number} needs its own"
+            msg = f"'temporal_kernel_sizes' is {shown(sizes)}; layer {number} needs its own"
             raise Unreadable(msg)
         speed = part.get("_log_speed_default", torch.zeros(1)).exp()
         time = temporal_kernel(part["sin_weights"], part["cos_weights"], length, speed=speed)
@@ -346,7 +351,7 @@ def _factorised(part: dict[str, torch.Tensor], given: dict[str, Any]) -> Readout
     masks, features = part["mask_weights"].T, part["feature_weights"].T
     on_masks, on_features = given.get("mask_constraint"), given.get("weights_constraint")
     if on_masks not in (None, "abs") or on_features not in (None, "abs", "norm", "absnorm"):
-        msg = f"its readout has the constraints {on_masks!r:.20} and {on_features!r:.20}"
+        msg = f"its readout has the constraints {shown(on_masks)} and {shown(on_features)}"
         raise Unreadable(msg)
     masks = masks.abs() if on_masks == "abs" else masks
     features = features.abs() if on_features in ("abs", "absnorm") else features
@@ -358,7 +363,7 @@ def _factorised(part: dict[str, torch.Tensor], given: dict[str, Any]) -> Readout
 
 def _check_shapes(in_shape: Any, features: nn.Module, downsample, readout: Readout) -> None:
     if not isinstance(in_shape, list) or len(in_shape) != 4:
-        msg = f"'in_shape' is {in_shape!r:.60}; expected channels, time, height and width"
+        msg = f"'in_shape' is {shown(in_shape)}; expected channels, time, height and width"
         raise Unreadable(msg)
     size = [
         int(one) // by for one, by in zip(in_shape[2:], (downsample or (1, 1, 1))[1:], strict=True)
@@ -386,7 +391,7 @@ def _downsample(core: dict[str, Any]) -> tuple[int, ...] | None:
     if by is None:
         return None
     if not isinstance(by, list) or len(by) != 3 or by[0] != 1 or not all(map(_is_count, by)):
-        msg = f"'downsample_input_kernel_size' is {by!r:.40}; supported is a mean over space"
+        msg = f"'downsample_input_kernel_size' is {shown(by)}; supported is a mean over space"
         raise Unreadable(msg)
     return tuple(by)
 
@@ -406,7 +411,7 @@ def _names(objects: dict[str, Any]) -> dict[str, Any]:
         if any(word in str(key) for word in UNUSED):
             continue
         if not LAYER.fullmatch(str(key)) and not READOUT.fullmatch(str(key)):
-            msg = f"it has the weights {key!r:.80}; supported are core.features and readout"
+            msg = f"it has the weights {shown(key)}; supported are core.features and readout"
             raise Unreadable(msg)
         kept[key] = value
     return kept
@@ -459,7 +464,7 @@ def _normalisation(known: dict[str, Any]) -> Normalisation:
     if mean is None and std is None:
         return Normalisation()
     if not all(isinstance(one, (int, float)) for one in (mean, std)):
-        msg = f"'stim_mean' and 'stim_std' are {mean!r:.30} and {std!r:.30}; expected numbers"
+        msg = f"'stim_mean' and 'stim_std' are {shown(mean)} and {shown(std)}; expected numbers"
         raise Unreadable(msg)
     return Normalisation(mean=float(mean), std=float(std))
 

@@ -10,7 +10,9 @@ from typing import Any
 
 from ._stored_values import Foreign, Name, Unreadable, made, scalar, with_state
 
-MAX_CODES = 5_000_000
+MAX_CODES = 1_000_000
+REUSE, SPARE = 4, 10_000
+"""Values may be handed on, together, so many times the bytes of the file, and a few more."""
 MARK = object()
 MAX_INTEGER_BYTES = 64
 
@@ -30,11 +32,13 @@ class Reader:
 
     def __init__(self, raw: bytes, stored: Callable[[Any], Any], start: int = 0):
         self.raw, self.at, self.stored = raw, start, stored
+        self.left = REUSE * len(raw) + SPARE
 
     def value(self) -> Any:
         """Return the next object of the stream."""
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.places: dict[int, list[int]] = {}
         for _ in range(MAX_CODES):
             code = self.take(1)[0]
             if code == ord("."):
@@ -76,6 +80,15 @@ class Reader:
                 return values
         msg = "it closes a list that it did not open"
         raise Unreadable(msg)
+
+    def spend(self, given: Any) -> None:
+        """Count values that are copied; a file that copies far more than it has is refused."""
+        sized = (str, bytes, list, tuple, dict, set)
+        given = given if isinstance(given, tuple) else (given,)
+        self.left -= sum(len(one) for one in given if isinstance(one, sized))
+        if self.left < 0:
+            msg = "it makes far more values than it has bytes"
+            raise Unreadable(msg)
 
     def push(self, value: Any) -> None:
         """Put a value on the stack."""
@@ -138,16 +151,17 @@ def _make(reader: Reader) -> None:
         inner = given[0].name if given and isinstance(given[0], Name) else "object"
         reader.push(Foreign(inner, given[1:]))
         return
+    reader.spend(given)
     reader.push(made(name, given))
 
 
 def _build(reader: Reader) -> None:
     value, state = reader.last(2)
+    reader.spend(state)
     new = with_state(value, state)
     if new is not value:
-        for place, known in list(reader.memo.items()):
-            if known is value:
-                reader.memo[place] = new
+        for place in reader.places.pop(id(value), []):
+            reader.memo[place] = new
     reader.push(new)
 
 
@@ -155,7 +169,9 @@ def _remember(reader: Reader, place: int) -> None:
     if not reader.stack:
         msg = "it uses values that are not there"
         raise Unreadable(msg)
-    reader.memo[place] = reader.stack[-1]
+    value = reader.memo[place] = reader.stack[-1]
+    if isinstance(value, Foreign):
+        reader.places.setdefault(id(value), []).append(place)
 
 
 def _recall(reader: Reader, place: int) -> None:

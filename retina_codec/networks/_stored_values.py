@@ -6,6 +6,7 @@ the file, after their sizes were checked against it; every other object becomes 
 
 import math
 import re
+import reprlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,11 @@ MAX_AXES = 8
 
 class Unreadable(ValueError):
     """A file that does not hold what it says; the message has no path yet."""
+
+
+def shown(value: Any) -> str:
+    """Say what a value is in few words, however large or nested it is."""
+    return " ".join(reprlib.repr(value).split())[:80]
 
 
 @dataclass(frozen=True)
@@ -85,10 +91,10 @@ class StoredTensor:
     def __post_init__(self):
         whole = (self.offset, *self.shape, *self.stride)
         if len(self.shape) != len(self.stride) or len(self.shape) > MAX_AXES:
-            msg = f"a tensor of shape {self.shape} has strides {self.stride}"
+            msg = f"a tensor of shape {shown(self.shape)} has strides {shown(self.stride)}"
             raise Unreadable(msg)
         if any(type(number) is not int or number < 0 for number in whole):
-            msg = f"a tensor has the shape {self.shape} and strides {self.stride}"
+            msg = f"a tensor has the shape {shown(self.shape)} and strides {shown(self.stride)}"
             raise Unreadable(msg)
         available = self.storage.n_items * self.storage.dtype.itemsize // self.dtype.itemsize
         numbers = math.prod(self.shape)
@@ -102,9 +108,10 @@ class StoredTensor:
         """Return the tensor, given a function that reads what is stored."""
         if not math.prod(self.shape):
             return torch.zeros(self.shape, dtype=self.dtype)
-        raw = bytearray(numbers_of(self.storage))
-        flat = torch.frombuffer(raw, dtype=self.dtype)
-        return flat.as_strided(self.shape, self.stride, self.offset).clone()
+        flat = torch.frombuffer(bytearray(numbers_of(self.storage)), dtype=self.dtype)
+        return flat.as_strided(self.shape, self.stride, self.offset).clone(
+            memory_format=torch.contiguous_format
+        )
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> StoredTensor:
@@ -226,6 +233,6 @@ def tensors(values: dict[Any, Any]) -> Iterator[tuple[str, StoredTensor]]:
     """Go through a state dict; anything but tensors in it is refused."""
     for key, value in values.items():
         if not isinstance(key, str) or not isinstance(value, StoredTensor):
-            msg = f"the state dict holds {value!r:.60} as {key!r:.60}; expected tensors"
+            msg = f"the state dict holds {shown(value)} as {shown(key)}; expected tensors"
             raise Unreadable(msg)
         yield key, value

@@ -29,7 +29,7 @@ from ._published_layers import (
     convolution,
     one_to_one,
 )
-from ._stored_values import Unreadable
+from ._stored_values import Unreadable, shown, tensors
 from ._torch_files import TorchFile
 from .architectures import EPSILON
 
@@ -37,6 +37,7 @@ KIND = "torch-deep-retina checkpoint"
 STATE = "model_state_dict"
 KEY = re.compile(r"sequential\.(?P<number>\d{1,3})\.(?P<rest>[\w.]+)", re.ASCII)
 MAX_LAYERS = 8
+MAX_PRUNED = 4096
 IMG_SHAPE = (40, 50, 50)
 ACTIVATIONS = {"ReLU": nn.ReLU, "Softplus": nn.Softplus, "Tanh": nn.Tanh, "ELU": nn.ELU}
 CLASSES = (
@@ -139,12 +140,12 @@ def about(objects: dict[str, Any]) -> About:
         model_type=_name(hyps.get("model_type", hyps.get("model_class", ""))),
         dataset=_text(hyps.get("dataset")),
         stim_type=_text(hyps.get("stim_type")),
-        cells=tuple(_plain_list(hyps.get("cells"))),
+        cells=tuple(one for one in _plain_list(hyps.get("cells")) if isinstance(one, (int, str))),
         scores={key: float(value) for key, value in numbers.items() if _is_number(value)},
         pruned={
             str(layer): tuple(sorted(int(one) for one in channels if _is_number(one)))
-            for layer, channels in pruned.items()
-            if isinstance(channels, (set, list, tuple))
+            for layer, channels in list(pruned.items())[:MAX_PRUNED]
+            if isinstance(channels, (set, list, tuple)) and len(channels) <= MAX_PRUNED
         },
     )
 
@@ -155,7 +156,7 @@ def normalisation(objects: dict[str, Any]) -> Normalisation:
     if stats is None:
         return Normalisation()
     if not isinstance(stats, dict) or not all(_is_number(stats.get(k)) for k in ("mean", "std")):
-        msg = f"'norm_stats' is {stats!r:.80}; expected a mean and a std"
+        msg = f"'norm_stats' is {shown(stats)}; expected a mean and a std"
         raise Unreadable(msg)
     return Normalisation(mean=float(stats["mean"]), std=float(stats["std"]))
 
@@ -168,8 +169,8 @@ def build(file: TorchFile, positions: Places) -> PublishedRetina:
         raise Unreadable(msg)
     hyps = hyperparameters(file.objects)
     _refuse_settings(hyps)
+    layout = stored_layout(file.objects)
     parts = by_layer(file.weights(file.objects[STATE]))
-    layout = layout_of({number: kind(found) for number, found in parts.items()})
     facts = About(**{**vars(facts), "era": layout.era})
     builder = _Builder(hyps, parts, layout, positions)
     hidden = [number for number, name in enumerate(layout.layers) if name == "act"]
@@ -183,13 +184,23 @@ def build(file: TorchFile, positions: Places) -> PublishedRetina:
     ).eval()
 
 
+def stored_layout(objects: dict[str, Any]) -> Layout:
+    """Return the order of layers of a checkpoint, from names and shapes of its weights alone."""
+    state = objects[STATE]
+    if not isinstance(state, dict):
+        msg = f"its {STATE!r} is a {type(state).__name__}"
+        raise Unreadable(msg)
+    parts = by_layer(dict(tensors(state)))
+    return layout_of({number: kind(part) for number, part in parts.items()})
+
+
 def by_layer(weights: dict[str, Any]) -> dict[int, dict[str, Any]]:
     """Sort weights by the layer that they belong to."""
     parts: dict[int, dict[str, Any]] = {}
     for key, value in weights.items():
         found = KEY.fullmatch(key)
         if found is None:
-            msg = f"it has the weights {key!r:.80}; supported are layers called sequential.NUMBER"
+            msg = f"it has the weights {shown(key)}; supported are layers called sequential.NUMBER"
             raise Unreadable(msg)
         parts.setdefault(int(found["number"]), {})[found["rest"]] = value
     if not parts:
@@ -265,7 +276,7 @@ class _Builder:
         self.hyps, self.parts, self.layout, self.positions = hyps, parts, layout, positions
         shape = _plain_list(hyps.get("img_shape")) or list(IMG_SHAPE)
         if len(shape) != 3 or not all(type(size) is int and 0 < size < 10_000 for size in shape):
-            msg = f"'img_shape' is {shape!r:.60}; expected three numbers"
+            msg = f"'img_shape' is {shown(shape)}; expected three numbers"
             raise Unreadable(msg)
         self.history, self.stimulus = shape[0], tuple(shape[1:])
         self.size = tuple(shape)
@@ -304,7 +315,7 @@ class _Builder:
         if value is None:
             return 0
         if type(value) is not int or not 0 <= value < 1000:
-            msg = f"'paddings' holds {value!r:.40}; expected small numbers"
+            msg = f"'paddings' holds {shown(value)}; expected small numbers"
             raise Unreadable(msg)
         return value
 
@@ -370,13 +381,13 @@ class _Builder:
         if not _are_places(centers, self.size[0]):
             msg = (
                 f"its convolution reads one place for each of {self.size[0]} cells, but 'centers' "
-                f"is {centers!r:.60}; expected row and column of each cell"
+                f"is {shown(centers)}; expected row and column of each cell"
             )
             raise Unreadable(msg)
         places = self.positions([tuple(one) for one in centers], self.stimulus, self.kernels)
         inside = all(0 <= r < self.size[1] and 0 <= c < self.size[2] for r, c in places)
         if len(places) != self.size[0] or not inside:
-            msg = f"'positions' gave {places!r:.80} for a map of {self.size[1:]}"
+            msg = f"'positions' gave {shown(places)} for a map of {self.size[1:]}"
             raise Unreadable(msg)
         self.size = self.size[:1]
         return GrabUnits(places)
@@ -398,7 +409,7 @@ class _Builder:
     def _act(self, part) -> nn.Module:
         name = self.hyps.get("activ_fxn", self.hyps.get("activ", "ReLU"))
         if not isinstance(name, str) or name not in ACTIVATIONS:
-            msg = f"its activation is {name!r:.40}; supported are {', '.join(ACTIVATIONS)}"
+            msg = f"its activation is {shown(name)}; supported are {', '.join(ACTIVATIONS)}"
             raise Unreadable(msg)
         return ACTIVATIONS[name]()
 
@@ -436,7 +447,7 @@ def _inside(part: dict[str, Any]) -> dict[int, dict[str, Any]]:
     for name, value in part.items():
         found = re.fullmatch(r"convs\.(\d{1,2})\.(\w+)", name, re.ASCII)
         if found is None:
-            msg = f"a stack has the weights {name!r:.60}"
+            msg = f"a stack has the weights {shown(name)}"
             raise Unreadable(msg)
         inner.setdefault(int(found[1]), {})[found[2]] = value
     return inner
@@ -460,8 +471,9 @@ def _refuse_settings(hyps: dict[str, Any]) -> None:
             msg = f"its setting {name!r} is on; networks with it are not supported"
             raise Unreadable(msg)
     strides = hyps.get("strides", hyps.get("stride"))
-    if any(one not in (None, 1) for one in np.ravel(np.array(strides, dtype=object))):
-        msg = f"it has strides {strides!r:.40}; only 1 is supported"
+    strides = strides if isinstance(strides, (list, tuple)) else [strides]
+    if any(one is not None and not (_is_number(one) and one == 1) for one in strides):
+        msg = f"it has strides {shown(strides)}; only 1 is supported"
         raise Unreadable(msg)
 
 
@@ -484,7 +496,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value)[:200]
+    return value[:200] if isinstance(value, str) else None
 
 
 def _name(value: Any) -> str:

@@ -1,20 +1,24 @@
 """Files that `torch.save` wrote, in the zip format or the older one, read without running them."""
 
+import math
 import struct
 import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ._stored_objects import Reader
-from ._stored_values import STORAGES, Name, Storage, Unreadable, tensors
+from ._stored_values import STORAGES, Name, Storage, Unreadable, shown, tensors
 
 ZIP = b"PK\x03\x04"
 OLDER = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+MAX_SHARED = 4
+"""How many times the same numbers may be used, on average."""
 MAX_OBJECT_BYTES = 256 * 2**20
 DAMAGED = (
     ArithmeticError,
@@ -58,7 +62,13 @@ class TorchFile:
         if not isinstance(stored, dict):
             msg = f"the state dict is a {type(stored).__name__}"
             raise Unreadable(msg)
-        read = {key: value.read(self.numbers_of) for key, value in tensors(stored)}
+        wanted = dict(tensors(stored))
+        size = sum(math.prod(one.shape) * one.dtype.itemsize for one in wanted.values())
+        if size > MAX_SHARED * self.path.stat().st_size:
+            msg = f"its weights take {size:,} bytes, much more than the file has"
+            raise Unreadable(msg)
+        numbers_of = cache(self.numbers_of)
+        read = {key: one.read(numbers_of) for key, one in wanted.items()}
         for key, tensor in read.items():
             if not torch.isfinite(tensor).all():
                 msg = f"the weights {key!r} are not all finite"
@@ -93,8 +103,8 @@ def read_torch_file(path: Path) -> TorchFile:
 def _zip(path: Path) -> TorchFile:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
-        _check_entries(archive, path)
         _refuse_programs(names)
+        _check_entries(archive, path)
         objects = [name for name in names if name.split("/", 1)[-1] == "data.pkl"]
         if len(objects) != 1:
             msg = f"a zip archive with {len(names)} entries but not one 'data.pkl'"
@@ -156,7 +166,7 @@ def _storage(reference: Any) -> Storage:
     _, kind, key, _, n_items = reference[:5]
     dtype = STORAGES.get(kind.name.rsplit(".", 1)[-1]) if isinstance(kind, Name) else None
     if dtype is None or type(n_items) is not int or n_items < 0 or not isinstance(key, str):
-        msg = f"a storage of {kind!r:.80} with {n_items!r:.30} numbers"
+        msg = f"a storage of {shown(kind)} with {shown(n_items)} numbers"
         raise Unreadable(msg)
     return Storage(dtype, key, n_items)
 

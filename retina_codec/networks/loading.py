@@ -55,14 +55,9 @@ class Checkpoint:
 
 
 def _facts_of_torch_deep_retina(objects: dict[str, Any]) -> dict[str, object]:
-    weights = objects[_torch_deep_retina.STATE]
-    parts = _torch_deep_retina.by_layer(weights) if isinstance(weights, dict) else {}
-    kinds = {number: _torch_deep_retina.kind(part) for number, part in parts.items()}
-    about = _torch_deep_retina.about(objects)
-    layout = _torch_deep_retina.layout_of(kinds)
     return {
-        **asdict(about),
-        "era": layout.era,
+        **asdict(_torch_deep_retina.about(objects)),
+        "era": _torch_deep_retina.stored_layout(objects).era,
         "normalisation": asdict(_torch_deep_retina.normalisation(objects)),
     }
 
