@@ -32,6 +32,7 @@ class Maker:
 
     def __init__(self, seed, *, norm="torch", conv="plain", dtype=torch.float64, paddings=None,
                  bias=True, final_stack=False, groups=1, inner_bias=False, sigma=False):  # fmt: skip
+                 bias=True, final_stack=False, groups=1, inner_bias=False, sigma=False):  # fmt: skip
         self.generator = torch.Generator().manual_seed(seed)
         self.norm, self.conv, self.dtype, self.bias = norm, conv, dtype, bias
         self.paddings, self.final_stack, self.groups = paddings or [0] * 9, final_stack, groups

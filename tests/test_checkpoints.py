@@ -341,8 +341,8 @@ def tensor(n_items, shape, stride):
     return b"ctorch._utils\n_rebuild_tensor\n" + stored + b"tR"
 
 
-DEEP = b"\x80\x02" + b"(" * 50_000
-NESTED = b"\x80\x02" + b"]" + b"\x85" * 50_000 + b"."
+DEEP = b"\x80\x02" + b"(" * 20_000
+NESTED = b"\x80\x02" + b"]" + b"\x85" * 20_000 + b"."
 STATE = b"\x80\x02}X\x10\x00\x00\x00model_state_dict}X\x13\x00\x00\x00sequential.0.weight"
 SELF = b"\x80\x02}q\x00X\x10\x00\x00\x00model_state_dicth\x00s."
 LAUGHS = b"\x80\x02)" + b"q\x00h\x00\x86" * 60 + b"\x94}h\x00K\x01s."
@@ -369,8 +369,8 @@ ATTACKS = {
         b"\x80\x02}(X\x0a\x00\x00\x00state_dict}X\x10\x00\x00\x00hyper_parameters}"
         b"X\x04\x00\x00\x00core" + LAUGHS_VALUE + b"su.", 0),
     "one list made into many": (
-        b"\x80\x02](" + b"K\x01" * 5000 + b"eq\x00" + b"]("
-        + b"cbuiltins\nset\nh\x00\x85R" * 5000 + b"e.", 0),
+        b"\x80\x02](" + b"K\x01" * 1000 + b"eq\x00" + b"]("
+        + b"cbuiltins\nset\nh\x00\x85R" * 1000 + b"e.", 0),
     "empty stack": (b"\x80\x02.", 0),
     "nothing": (b"", 0),
     "a call by the old codes": (b"\x80\x02(X\x04\x00\x00\x00true" + b"ios\nsystem\n.", 0),
