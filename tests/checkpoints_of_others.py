@@ -30,9 +30,20 @@ def order(hidden, final, n_hidden=2):
 class Maker:
     """Draws weights for a list of layers and remembers them beside their numbers."""
 
-    def __init__(self, seed, *, norm="torch", conv="plain", dtype=torch.float64, paddings=None,
-                 bias=True, final_stack=False, groups=1, inner_bias=False, sigma=False):  # fmt: skip
-                 bias=True, final_stack=False, groups=1, inner_bias=False, sigma=False):  # fmt: skip
+    def __init__(
+        self,
+        seed,
+        *,
+        norm="torch",
+        conv="plain",
+        dtype=torch.float64,
+        paddings=None,
+        bias=True,
+        final_stack=False,
+        groups=1,
+        inner_bias=False,
+        sigma=False,
+    ):
         self.generator = torch.Generator().manual_seed(seed)
         self.norm, self.conv, self.dtype, self.bias = norm, conv, dtype, bias
         self.paddings, self.final_stack, self.groups = paddings or [0] * 9, final_stack, groups
