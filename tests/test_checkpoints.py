@@ -4,6 +4,7 @@ import struct
 import warnings
 import zipfile
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -276,8 +277,6 @@ def test_cells_without_places_are_refused(tmp_path):
 
 # What a file could try
 
-MARKS = []
-
 
 class Runs:
     """When read by Python's own reader, it creates a file."""
@@ -287,10 +286,6 @@ class Runs:
 
     def __reduce__(self):
         return (open, (str(self.path), "w"))
-
-
-class Configured:
-    """Stands for objects of packages that are not installed."""
 
 
 HOSTILE = {
@@ -673,6 +668,23 @@ def test_contributions_of_a_network_of_movies_close(saved_lightning):
         assert np.abs(contributions.gap).max() < 0.02 * np.abs(contributions.values).sum(1).max()
 
 
+class Holder(dict):
+    """A dictionary of another package."""
+
+
+WAYS = {
+    "as a configuration": lambda o: {**o, "hyper_parameters": configured(o["hyper_parameters"])},
+    "as another dictionary": lambda o: {**o, "hyper_parameters": Holder(o["hyper_parameters"])},
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_settings_are_stored_in_several_ways(name, saved_lightning):
+    network = load_network(saved_lightning(change=WAYS[name])[0])
+    assert network.history == sum(LENGTHS) - 1
+    assert network.normalisation == Normalisation(mean=37.2, std=30.0)
+
+
 def without(objects, *keys):
     inner = objects
     for key in keys[:-1]:
@@ -731,6 +743,8 @@ def test_own_code_with_weights(tmp_path, monkeypatch):
         load_network(source, weights=tmp_path / "other.pt")
     with pytest.raises(ValueError, match="returned a dict, expected an nn.Module"):
         load_network("builtins:dict")
+    with pytest.raises(FileNotFoundError, match="No network at builtins:dict"):
+        load_network(Path("builtins:dict"))
     with pytest.raises(ValueError, match="'session' does not apply to a function"):
         load_network(source, session="a")
 

@@ -10,9 +10,10 @@ IMPORT_PATH = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)", 
 
 
 def is_import_path(source: str | PathLike) -> bool:
-    """Tell whether a text is ``package.module:function`` and not a file or folder."""
-    written = IMPORT_PATH.fullmatch(str(source))
-    return bool(written) and not Path(source).expanduser().exists()
+    """Tell whether a text is ``package.module:function``; a `Path`, or what is there, never is."""
+    if not isinstance(source, str) or not IMPORT_PATH.fullmatch(source):
+        return False
+    return not Path(source).expanduser().exists()
 
 
 def made_by(source: str) -> Any:

@@ -20,7 +20,7 @@ from retina_codec.datatypes import did_you_mean
 from retina_codec.stimuli import Normalisation
 
 from ._about import About
-from ._stored_values import Foreign, Unreadable, shown
+from ._stored_values import Foreign, Unreadable, scalar, shown
 from ._torch_files import TorchFile
 
 KIND = "open-retina checkpoint"
@@ -147,17 +147,21 @@ def _plain(value: Any, depth: int, left: Iterator[int]) -> Any:
 
 def settings(objects: dict[str, Any]) -> dict[str, Any]:
     """Return what a checkpoint says about its network, as far as it is needed."""
-    stored = objects[SETTINGS]
-    stored = stored if isinstance(stored, dict) else getattr(stored, "state", None)
-    if not isinstance(stored, dict):
-        msg = f"its {SETTINGS!r} are {shown(objects[SETTINGS])}"
-        raise Unreadable(msg)
+    stored = _entries(objects[SETTINGS])
     kept = {key: plain(stored.get(key)) for key in ("core", "readout", "in_shape")}
-    info = stored.get("data_info")
-    info = info.state.get("_content") if isinstance(info, Foreign) and info.state else info
+    info = _entries(stored.get("data_info"))
     names = ("stim_mean", "stim_std", "pretrained_performance")
-    wanted = {key: plain(info.get(key)) for key in names} if isinstance(info, dict) else {}
-    return kept | wanted
+    return kept | {key: plain(info.get(key)) for key in names}
+
+
+def _entries(value: Any) -> dict[Any, Any]:
+    """Entries of a dictionary, or of what stands for one; none where it is something else."""
+    if isinstance(value, Foreign) and isinstance(value.state, dict):
+        value = value.state.get("_content" if value.name in CONFIGURATIONS else "_val")
+    elif isinstance(value, Foreign):
+        pairs = zip(value.items[::2], value.items[1::2], strict=False)
+        value = {scalar(key): one for key, one in pairs}
+    return value if isinstance(value, dict) else {}
 
 
 def describe(objects: dict[str, Any]) -> dict[str, object]:

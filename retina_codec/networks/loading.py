@@ -96,7 +96,8 @@ def load_network(
         - a checkpoint of torch-deep-retina, or a folder with one;
         - a Lightning checkpoint of open-retina;
         - ``"package.module:function"``: a function without arguments that returns a module.
-          **This imports and runs that code**: name only what you trust.
+          **This imports and runs that code**: name only what you trust. A `Path` is never taken for
+          a function: use one for names that come out of files.
     weights
         With a function only: a file with its state dict, safetensors or what `torch.save` wrote.
     session
