@@ -1,11 +1,17 @@
 """Networks that predict ganglion cells, how they are trained and kept; networks for images."""
 
+from ._about import (
+    About,
+)
+from ._published_layers import (
+    as_published,
+    centred,
+)
 from .architectures import (
     DeepRetina,
     LinearNonlinear,
 )
 from .checkpoint import (
-    load_network,
     save_network,
 )
 from .classifier_training import (
@@ -27,6 +33,12 @@ from .image_networks import (
     load_image_network,
     runs_code,
 )
+from .loading import (
+    CHECKPOINTS,
+    Checkpoint,
+    describe_checkpoint,
+    load_network,
+)
 from .scores import (
     evaluate,
     explainable_variance,
@@ -41,6 +53,9 @@ from .training import (
 )
 
 __all__ = [
+    "About",
+    "CHECKPOINTS",
+    "Checkpoint",
     "ClassifierTraining",
     "DeepRetina",
     "ImageCNN",
@@ -52,7 +67,10 @@ __all__ = [
     "TrainingSettings",
     "VisionTransformer",
     "accuracy",
+    "as_published",
+    "centred",
     "class_scores",
+    "describe_checkpoint",
     "evaluate",
     "explainable_variance",
     "image_network",

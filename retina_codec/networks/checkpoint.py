@@ -54,7 +54,7 @@ def save_network(
     >>> import tempfile, torch
     >>> network = LinearNonlinear(shape=(4, 4), history=3, typical_rate_hz=[1.0])
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     again = load_network(save_network(network, f"{folder}/ln"))
+    ...     again = read_folder(save_network(network, f"{folder}/ln"))
     >>> bool(torch.equal(again.space.weight, network.space.weight))
     True
     """
@@ -81,7 +81,7 @@ def save_network(
     return path
 
 
-def load_network(path: str | PathLike) -> nn.Module:
+def read_folder(path: str | PathLike) -> nn.Module:
     """Read a network that `save_network` wrote, in evaluation mode.
 
     Parameters

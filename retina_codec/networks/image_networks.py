@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +13,9 @@ from torch import nn
 from retina_codec.datatypes import did_you_mean
 from retina_codec.stimuli import ImageFolder, Preparation, image_folder
 
-from .checkpoint import load_network
+from ._code import IMPORT_PATH, made_by
+from .checkpoint import read_folder
 
-IMPORT_PATH = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)", re.ASCII)
 ATTRIBUTES = ("class_names", "default_layers", "image_shape", "mean", "std")
 CHANNEL_AXES = (1, -1)
 
@@ -136,10 +135,9 @@ def load_image_network(source: str | os.PathLike) -> ImageNetwork:
         return _from_source(SOURCES[kind], name)
     if kind not in SOURCES and Path(source).expanduser().is_dir():
         path = Path(source).expanduser()
-        return image_network(load_network(path), name=path.resolve().name)
+        return image_network(read_folder(path), name=path.resolve().name)
     if runs_code(source):
-        written = IMPORT_PATH.fullmatch(str(source))
-        return _from_code(written["module"], written["name"])
+        return _from_code(str(source))
     known = [f"{kind}:NAME" if one.takes_name else kind for kind, one in SOURCES.items()]
     msg = (
         f"No image network {str(source)!r}. Expected {', '.join(known)}, the folder of a network, "
@@ -229,14 +227,8 @@ def _from_source(source: Source, name: str) -> ImageNetwork:
     return getattr(module, source.load)(*([name] if source.takes_name else []))
 
 
-def _from_code(module: str, name: str) -> ImageNetwork:
-    source = f"{module}:{name}"
-    try:
-        function = getattr(importlib.import_module(module), name)
-    except (ModuleNotFoundError, AttributeError) as error:
-        msg = f"Cannot load {source!r}: {error}. Expected an importable package.module:function."
-        raise ValueError(msg) from error
-    made = function()
+def _from_code(source: str) -> ImageNetwork:
+    made = made_by(source)
     if isinstance(made, ImageNetwork):
         return replace(made, name=source) if made.name == "network" else made
     if isinstance(made, nn.Module):

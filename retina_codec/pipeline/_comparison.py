@@ -164,7 +164,7 @@ def compare_run(folder: str | PathLike, *, progress: bool = True) -> dict[str, p
     recording = load_recording(
         config.recording, stimulus=config.stimulus, test_frames=config.test_frames
     )
-    network = load_network(config.network or folder / "network")
+    network = load_network(Path(config.network or folder / "network"))  # not code: read from a file
     samples = windows_for(network, recording.stimulus, frames=recording.splits["test"])
     found = activations(
         network, samples, layers=list(layers), target=population_sum(), progress=progress

@@ -60,7 +60,7 @@ def phenomena_of_run(
     stimulus = load_recording(
         config.recording, stimulus=config.stimulus, test_frames=config.test_frames
     ).stimulus
-    network = load_network(config.network or folder / "network")
+    network = load_network(Path(config.network or folder / "network"))  # not code: read from a file
     screen = Screen(tuple(stimulus.frames.shape[1:]), stimulus.frame_rate_hz, stimulus.pixel_um)
     events: dict[str, Event] = {}
     circuits: dict[str, dict[str, pd.DataFrame]] = {}
