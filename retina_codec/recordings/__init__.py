@@ -20,8 +20,18 @@ from retina_codec.datatypes import Recording, did_you_mean
 from . import _lab_hdf5, _nwb, _own
 from ._lazy import Joined, Scaled
 from ._write_nwb import write_nwb
+from .public import fetch, public_data
 
-__all__ = ["FORMATS", "Format", "Joined", "Scaled", "load_recording", "write_nwb"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "Joined",
+    "Scaled",
+    "fetch",
+    "load_recording",
+    "public_data",
+    "write_nwb",
+]
 
 TEST_SHARE = 0.15
 MAX_TEST_FRAMES = 5000
