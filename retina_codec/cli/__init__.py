@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ._images import images
+from ._info import fetch, info
 
 app = typer.Typer(
     name="retina-codec",
@@ -20,6 +21,8 @@ app = typer.Typer(
 )
 
 app.add_typer(images)
+app.command()(info)
+app.command()(fetch)
 
 Out = Annotated[Path, typer.Option(help="Folder of the run; a run that was interrupted goes on.")]
 Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
