@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +47,24 @@ Open = Callable[[Path, ExitStack], Any]
 
 def description(path: Path, open_contents: Open, load: Load, format_of: Callable) -> dict[str, Any]:
     """Describe a file or folder: what it holds, and what `load` would make of it."""
-    if path.is_dir() and is_network(path):
-        return describe_network(path)
-    if path.is_dir() and is_run(path):
-        return describe_run(path)
+    for recognises, describes in FOLDERS:
+        if path.is_dir() and recognises(path):
+            return _sound(path, "a folder of this package", partial(describes, path))
     with ExitStack() as stack:
         contents = open_contents(path, stack)
         kind = format_of(path, contents).name
         about = {"path": str(path), "kind": "recording", "format": kind}
-        try:
-            return about | DESCRIBED[kind](path, contents, load)
-        except BROKEN as error:
-            msg = f"{path} is {kind}, but it is damaged or not what it says ({one_line(error)})."
-            raise ValueError(msg) from error
+        describe = DESCRIBED.get(kind, _other)
+        return about | _sound(path, kind, partial(describe, path, contents, load))
+
+
+def _sound(path: Path, kind: str, describe: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what `describe` does; whatever damage it meets becomes an error in one line."""
+    try:
+        return describe()
+    except BROKEN as error:
+        msg = f"{path} is {kind}, but it is damaged or not what it says ({one_line(error)})."
+        raise ValueError(msg) from error
 
 
 def one_line(error: BaseException) -> str:
@@ -145,7 +151,7 @@ def _attempt(load: Load, path: Path, name: str) -> dict[str, Any]:
 
 
 def _loading(load: Load, path: Path, **options: Any) -> dict[str, Any]:
-    """What loading ends with: a recording, or what is asked for; and all warnings."""
+    """Tell what loading ends with: a recording, or what is asked for; and all warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -172,7 +178,7 @@ def _loaded(recording: Recording) -> dict[str, Any]:
 
 
 def _units(file: h5py.File) -> dict[str, Any]:
-    """Number of units, how many have spikes, and what else is known of them."""
+    """Count units and those without spikes, and name what else is known of them."""
     places = [file, *(group for _, group in _groups(file, "processing"))]
     tables = [place["units"] for place in places if isinstance(place.get("units"), h5py.Group)]
     if not tables or "id" not in tables[0]:
@@ -193,7 +199,7 @@ def _interval_table(name: str, table: h5py.Group) -> dict[str, Any]:
 
 
 def _groups(file: h5py.File, name: str) -> list[tuple[str, h5py.Group]]:
-    """Groups in a group; links that lead nowhere are left out."""
+    """Return the groups in a group; links that lead nowhere are left out."""
     group = file.get(name)
     if not isinstance(group, h5py.Group):
         return []
@@ -235,8 +241,15 @@ def _own(path: Path, contents: Any, load: Load) -> dict[str, Any]:
     }
 
 
+def _other(path: Path, contents: Any, load: Load) -> dict[str, Any]:
+    """Describe a format by what loading makes of it."""
+    loading = _loading(load, path)
+    return {"units": {"n": loading.get("n_cells", 0)}, "loading": loading}
+
+
 def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
+FOLDERS = ((is_network, describe_network), (is_run, describe_run))
 DESCRIBED = {"NWB": _nwb, "lab HDF5": _lab, "retina_codec file": _own}

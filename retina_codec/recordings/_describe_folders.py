@@ -33,7 +33,7 @@ def describe_network(folder: Path) -> dict[str, Any]:
 
 
 def describe_run(folder: Path) -> dict[str, Any]:
-    """Settings and inputs, what is done, and what was found."""
+    """Tell settings and inputs, what is done, and what was found."""
     config = _json(folder / CONFIG)
     summary = _json(folder / SUMMARY) if (folder / SUMMARY).is_file() else {}
     done = sorted(
