@@ -143,10 +143,12 @@ def test_rest_of_another_version_is_not_appended(registry, server):
     assert fetch("tiny", progress=False, registry=registry()).read_bytes() == BODY[::-1]
 
 
-def test_file_that_was_never_noted_is_not_trusted(registry, tmp_path):
+def test_file_that_somebody_put_there_is_kept(registry, server, tmp_path):
     (tmp_path / "cache/tiny").mkdir(parents=True)
-    (tmp_path / "cache/tiny/data.h5").write_bytes(b"half")
-    assert fetch("tiny", progress=False, registry=registry()).read_bytes() == BODY
+    (tmp_path / "cache/tiny/data.h5").write_bytes(b"by hand")
+    assert fetch("tiny", progress=False, registry=registry()).read_bytes() == b"by hand"
+    assert server.state["asked"] == []
+    assert files(tmp_path) == ["data.h5", "data.h5.sha256"]
 
 
 def test_no_such_file_on_the_server(registry, tmp_path):

@@ -34,8 +34,6 @@ def fetched(url: str, path: Path, *, sha256: str | None, progress: bool) -> Path
     logging.getLogger("pooch").setLevel(logging.WARNING)
     noted = path.with_name(f"{path.name}.sha256")
     expected = sha256 or (noted.read_text().split()[0] if noted.exists() else None)
-    if expected is None and path.exists():  # Its hash was never noted: it may not be whole.
-        path.unlink()
     download = Resuming(path.with_name(path.name + PARTIAL), progress=progress)
     try:
         pooch.retrieve(url, expected, fname=path.name, path=path.parent, downloader=download)
@@ -45,7 +43,7 @@ def fetched(url: str, path: Path, *, sha256: str | None, progress: bool) -> Path
     except requests.RequestException as error:
         msg = f"Could not download {url}: {_reason(error)}. Try again; it goes on where it stopped."
         raise ConnectionError(msg) from None
-    if expected is None:
+    if expected is None:  # Files get their names when they are whole: this one is, if it is ours.
         _write(noted, f"{pooch.file_hash(path)}  {path.name}\n")
     return path
 

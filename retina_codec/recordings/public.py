@@ -52,7 +52,8 @@ def fetch(
 
     An interrupted download goes on where it stopped. The file appears under its name when it is
     whole and its SHA-256 is the known one; where nobody knows one, that of the first download is
-    written beside the file and later ones must agree with it.
+    written beside the file and later ones must agree with it. A file that somebody put there by
+    hand is taken as it is.
 
     Parameters
     ----------
