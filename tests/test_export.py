@@ -13,8 +13,9 @@ import pynwb
 import pytest
 import xarray as xr
 from stored import Lazy
+from typer.testing import CliRunner
 
-from retina_codec import export
+from retina_codec import cli, export, pipeline
 from retina_codec.datatypes import (
     RECORDS,
     CellTypes,
@@ -501,3 +502,17 @@ def test_append_errors(tmp_path, two_units, modes):
         file["x"] = 1
     with pytest.raises(ValueError, match="does not say that it is NWB 2"):
         export.append_to_nwb(tmp_path / "other.nwb", {"conv": modes})
+
+
+def test_command_puts_results_into_the_recording_itself(two_units, modes, tmp_path, monkeypatch):
+    export.save(make("Predictions"), tmp_path / "predictions.nc")
+    config = pipeline.Config(recording=str(two_units))
+    monkeypatch.setattr(pipeline, "kept_modes", lambda folder: (config, {"conv": modes}))
+    done = CliRunner().invoke(cli.app, ["export", str(tmp_path), "--in-place"])
+    assert done.exit_code == 0 and "modes of conv, scores of the cells" in done.stdout
+    assert checked(two_units) == ([], [])
+    with h5py.File(two_units) as file:
+        scores = file["processing/ecephys/scores/pearson_r"]
+        np.testing.assert_array_equal(scores, [0.5, np.nan])
+        about = json.loads(file["scratch/retina_codec_results"].asstr()[()])
+    assert about["settings"]["history_s"] == 0.4
