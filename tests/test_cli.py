@@ -49,7 +49,17 @@ SMALL = ["--history-s", 0.1, "--layer", "relu1", "--n-draws", 2, "--n-repeats", 
 FAST = ["--method", "PrincipalComponents"]
 
 
-COMMANDS = ["run", "demo", "simulate", "export", "contributions", "decompose", "compare"]
+COMMANDS = [
+    "fetch",
+    "info",
+    "run",
+    "demo",
+    "simulate",
+    "export",
+    "contributions",
+    "decompose",
+    "compare",
+]
 COMMANDS += ["fields", "causal", "phenomena"]
 
 
@@ -71,6 +81,11 @@ def test_run_then_export(finished, tmp_path, monkeypatch, capsys, as_user):
     done = command("export", out, tmp_path / "with_modes.nwb")
     assert done.returncode == 0, done.stderr
     assert not pynwb.validate(path=str(tmp_path / "with_modes.nwb"))
+    with h5py.File(tmp_path / "with_modes.nwb") as file:
+        scores = load(out / "predictions.nc").scores["pearson_r"]
+        np.testing.assert_array_equal(file["processing/ecephys/scores/pearson_r"], scores)
+    assert in_here(monkeypatch, "export", out) == 1
+    assert "either an NWB file to write, or --in-place" in capsys.readouterr().err
     monkeypatch.setattr("retina_codec.pipeline._run.write_report", lambda *_, **__: None)
     for name, words in {
         "compare": "causal selectivity",

@@ -1,16 +1,21 @@
+import dataclasses
 import hashlib
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import h5py
 import numpy as np
+import nwbinspector
 import pandas as pd
 import pynwb
 import pytest
 import xarray as xr
+from stored import Lazy
+from typer.testing import CliRunner
 
-from retina_codec import export
+from retina_codec import cli, export, pipeline
 from retina_codec.datatypes import (
     RECORDS,
     CellTypes,
@@ -258,14 +263,14 @@ def test_failure_leaves_the_old_file_and_nothing_else(suffix, writer, tmp_path, 
 def test_failed_rename_puts_the_old_folder_back(tmp_path, monkeypatch):
     path = tmp_path / "saved.zarr"
     export.save(make("Fields"), path)
-    replace = export.os.replace
+    replace = os.replace
 
     def fail_for_the_new(source, target):
         if Path(source).name.endswith(".part.zarr"):  # not the files that Zarr renames inside
             raise OSError("no")
         replace(source, target)
 
-    monkeypatch.setattr(export.os, "replace", fail_for_the_new)
+    monkeypatch.setattr(os, "replace", fail_for_the_new)
     with pytest.raises(OSError, match="no"):
         export.save(make("Effects"), path)
     assert isinstance(export.load(path), Fields)
@@ -352,3 +357,162 @@ def test_add_to_nwb_errors(source, modes, tmp_path):
         export.add_to_nwb(tmp_path / "no.nwb", tmp_path / "b.nwb", {"conv": modes})
     with pytest.raises(ValueError, match=r"must end in \.nwb, got 'b\.h5'"):
         export.add_to_nwb(source, tmp_path / "b.h5", {"conv": modes})
+
+
+@pytest.fixture
+def scores():
+    return pd.DataFrame({"pearson_r": [0.5, np.nan], "kind": ["ON", "OFF"]})
+
+
+@pytest.fixture
+def two_units(tmp_path):
+    """A file that the inspector finds nothing critical in: two units, with a subject."""
+    path = tmp_path / "units.nwb"
+    subject = pynwb.file.Subject(subject_id="1", species="Mus musculus", sex="U", age="P60D")
+    nwb = pynwb.NWBFile("a session", "id", datetime(2026, 1, 1, tzinfo=UTC), subject=subject)
+    for unit in (7, 9):
+        nwb.add_unit(id=unit, spike_times=np.arange(1, 20) / 10 + unit / 100)
+    with pynwb.NWBHDF5IO(path, "w") as io:
+        io.write(nwb)
+    return path
+
+
+def checked(path):
+    """What others' tools say of a file: pynwb's errors, the inspector's critical findings."""
+    findings = nwbinspector.inspect_nwbfile(nwbfile_path=path)
+    critical = [f.message for f in findings if f.importance.name in ("CRITICAL", "ERROR")]
+    return pynwb.validate(path=path), critical
+
+
+def test_results_of_all_kinds_with_their_provenance(two_units, scores, modes, tmp_path):
+    record, target = make("Contributions"), tmp_path / "target.nwb"
+    table = scores.assign(unit_id=[9, 7])
+    export.add_to_nwb(
+        two_units,
+        target,
+        {"conv": modes},
+        contributions={"conv": record},
+        cells={"scores": table},
+        settings={"n_steps": 20, "recording": Path("here.nwb")},
+    )
+    assert checked(target) == ([], [])
+    with pynwb.NWBHDF5IO(target, "r") as io:
+        nwb = io.read()
+        processing = nwb.processing["ecephys"]
+        values = processing["conv_contributions"].data
+        np.testing.assert_allclose(values[:], record.values, rtol=1e-6)
+        assert (values.compression, values.chunks is not None) == ("gzip", True)
+        target_and_gap = processing["conv_target"].data[:]
+        np.testing.assert_allclose(target_and_gap[:, 2], record.gap, rtol=1e-6)
+        assert processing["conv_contribution_features"]["sign"][:].tolist() == [1, -1, 1]
+        found = processing["scores"]
+        assert found["unit"].data[:].tolist() == [1, 0]
+        assert found["unit"].table is nwb.units
+        assert found["unit"][0].index[0] == 9  # region resolves to the unit's row
+        np.testing.assert_array_equal(found["pearson_r"][:], [0.5, np.nan])
+        assert list(found["kind"][:]) == ["ON", "OFF"]
+        stable = processing["conv_modes"]["reproducibility"][:]
+        np.testing.assert_allclose(stable, modes.reproducibility, rtol=1e-6)
+        about = json.loads(nwb.get_scratch("retina_codec_results").item())
+    assert about["source"]["sha256"] == hashlib.sha256(two_units.read_bytes()).hexdigest()
+    assert about["modes"]["conv"]["seed"] == 3
+    assert about["settings"] == {"n_steps": 20, "recording": "here.nwb"}
+    assert about["versions"]["pynwb"] == pynwb.__version__
+    assert "scores" in about["results"] and "conv_loadings" in about["results"]
+
+
+def test_contributions_are_read_in_pieces(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(export._tables, "CHUNK_BYTES", 5 * 3 * 4)
+    whole = make("Contributions")
+    lazy = Lazy(np.asarray(whole.values))
+    record = dataclasses.replace(whole, values=lazy)
+    export.add_to_nwb(source, tmp_path / "target.nwb", contributions={"conv": record})
+    assert lazy.most == 5
+    with h5py.File(tmp_path / "target.nwb") as file:
+        data = file["processing/ecephys/conv_contributions/data"]
+        assert data.chunks == (5, 3)
+        np.testing.assert_allclose(data, whole.values, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "rows"),
+    [
+        ({}, [0, 1]),
+        ({"cell": [1, 0]}, [1, 0]),
+        ({"unit_id": [9, 7]}, [1, 0]),
+        ({"cell": ["cell01", "cell02"]}, [0, 1]),
+    ],
+)
+def test_rows_belong_to_units(two_units, scores, change, rows, tmp_path):
+    export.add_to_nwb(two_units, tmp_path / "t.nwb", cells={"scores": scores.assign(**change)})
+    with h5py.File(tmp_path / "t.nwb") as file:
+        assert file["processing/ecephys/scores/unit"][:].tolist() == rows
+
+
+def test_rows_without_a_unit(two_units, source, scores, tmp_path):
+    target, three = tmp_path / "t.nwb", pd.concat([scores, scores.iloc[:1]])
+    with pytest.raises(ValueError, match="has 3 rows but the file has 2 units. Add a column"):
+        export.add_to_nwb(two_units, target, cells={"scores": three})
+    with pytest.raises(ValueError, match="names the cell 2, but the file has 2 units, from 0"):
+        export.add_to_nwb(two_units, target, cells={"scores": scores.assign(cell=[0, 2])})
+    with pytest.raises(ValueError, match="names the unit 8, which the file does not have"):
+        export.add_to_nwb(two_units, target, cells={"scores": scores.assign(unit_id=[7, 8])})
+    assert not target.exists()
+
+
+def test_results_are_appended_to_the_file_itself(two_units, modes, scores, tmp_path):
+    before = hashlib.sha256(two_units.read_bytes()).hexdigest()
+    export.append_to_nwb(two_units, {"conv": modes})
+    export.append_to_nwb(two_units, cells={"scores": scores})
+    assert checked(two_units) == ([], [])
+    assert [path.name for path in tmp_path.iterdir()] == ["units.nwb"]
+    with pynwb.NWBHDF5IO(two_units, "r") as io:
+        nwb = io.read()
+        assert {"conv_modes", "scores"} <= set(nwb.processing["ecephys"].data_interfaces)
+        assert set(nwb.scratch) == {"retina_codec_results", "retina_codec_results_2"}
+        first = json.loads(nwb.get_scratch("retina_codec_results").item())
+        np.testing.assert_array_equal(nwb.units["spike_times"][0], np.arange(1, 20) / 10 + 0.07)
+    assert first["source"]["sha256"] == before
+
+
+def test_failed_append_leaves_the_file_as_it_was(two_units, modes, tmp_path, monkeypatch):
+    export.append_to_nwb(two_units, {"conv": modes})
+    before = two_units.read_bytes()
+    with pytest.raises(ValueError, match="already holds 'conv_loadings'"):
+        export.append_to_nwb(two_units, {"dense": modes, "conv": modes})
+
+    def fail_after_writing(io, *args, write=pynwb.NWBHDF5IO.write, **kwargs):
+        write(io, *args, **kwargs)
+        raise OSError("disk full")
+
+    monkeypatch.setattr(pynwb.NWBHDF5IO, "write", fail_after_writing)
+    with pytest.raises(OSError, match="disk full"):
+        export.append_to_nwb(two_units, {"dense": modes})
+    assert two_units.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["units.nwb"]
+
+
+def test_append_errors(tmp_path, two_units, modes):
+    with pytest.raises(ValueError, match="Nothing to write: give 'modes', 'contributions'"):
+        export.append_to_nwb(two_units)
+    (tmp_path / "text.nwb").write_text("hello")
+    with pytest.raises(ValueError, match="is not an HDF5 file. Expected a recording as NWB 2"):
+        export.append_to_nwb(tmp_path / "text.nwb", {"conv": modes})
+    with h5py.File(tmp_path / "other.nwb", "w") as file:
+        file["x"] = 1
+    with pytest.raises(ValueError, match="does not say that it is NWB 2"):
+        export.append_to_nwb(tmp_path / "other.nwb", {"conv": modes})
+
+
+def test_command_puts_results_into_the_recording_itself(two_units, modes, tmp_path, monkeypatch):
+    export.save(make("Predictions"), tmp_path / "predictions.nc")
+    config = pipeline.Config(recording=str(two_units))
+    monkeypatch.setattr(pipeline, "kept_modes", lambda folder: (config, {"conv": modes}))
+    done = CliRunner().invoke(cli.app, ["export", str(tmp_path), "--in-place"])
+    assert done.exit_code == 0 and "modes of conv, scores of the cells" in done.stdout
+    assert checked(two_units) == ([], [])
+    with h5py.File(two_units) as file:
+        scores = file["processing/ecephys/scores/pearson_r"]
+        np.testing.assert_array_equal(scores, [0.5, np.nan])
+        about = json.loads(file["scratch/retina_codec_results"].asstr()[()])
+    assert about["settings"]["history_s"] == 0.4

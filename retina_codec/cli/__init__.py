@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ._images import images
+from ._info import fetch, info
 
 app = typer.Typer(
     name="retina-codec",
@@ -19,6 +21,8 @@ app = typer.Typer(
 )
 
 app.add_typer(images)
+app.command()(info)
+app.command()(fetch)
 
 Out = Annotated[Path, typer.Option(help="Folder of the run; a run that was interrupted goes on.")]
 Seed = Annotated[int, typer.Option(help="Of all random numbers.")]
@@ -301,17 +305,30 @@ def simulate(
 @app.command()
 def export(
     run_folder: Annotated[Path, typer.Argument(help="Folder of a run on an NWB recording.")],
-    nwb: Annotated[Path, typer.Argument(help="NWB file to write: the recording and its modes.")],
+    nwb: Annotated[
+        Path | None, typer.Argument(help="NWB file to write: the recording and its results.")
+    ] = None,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Put results into the recording itself.")
+    ] = False,
 ) -> None:
-    """Add loadings and modes to a copy of the recording's NWB file.
+    """Add modes, their loadings and the scores of the cells to a copy of the recording's NWB file.
 
     Example: retina-codec export results recording_with_modes.nwb
     """
+    if in_place == (nwb is not None):
+        msg = "Say where the results go: either an NWB file to write, or --in-place."
+        raise ValueError(msg)
     export_module = import_module("retina_codec.export")
     pipeline = import_module("retina_codec.pipeline")
     config, modes = pipeline.kept_modes(run_folder)
-    export_module.add_to_nwb(config.recording, nwb, modes)
-    typer.echo(f"{nwb}: modes of {', '.join(modes)}")
+    scores = export_module.load(run_folder / "predictions.nc").scores
+    results = {"cells": {"scores": scores}, "settings": asdict(config)}
+    if in_place:
+        export_module.append_to_nwb(config.recording, modes, **results)
+    else:
+        export_module.add_to_nwb(config.recording, nwb, modes, **results)
+    typer.echo(f"{nwb or config.recording}: modes of {', '.join(modes)}, scores of the cells")
 
 
 def record(path: Path, n_frames: int, test_frames: int, seed: int) -> None:

@@ -1,6 +1,9 @@
 """The records that flow through the analysis. Axes are written once, in the annotations."""
 
+import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Annotated, Any
 
 import numpy as np
@@ -8,9 +11,11 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Real
 
 from ._record import Record
+from ._tables import dictionary_table, feature_names, sample_table
 
 RATE = {"long_name": "firing rate", "units": "Hz"}
 REPRODUCES = 0.9
+REGULAR_S = 1e-6
 CONTRIBUTION = {"long_name": "contribution", "units": "units of the target"}
 SAMPLE = {"long_name": "time or number of the sample", "units": "s"}
 
@@ -61,6 +66,14 @@ class Stimulus(Record):
     def duration_s(self) -> float:
         """Length of the movie in seconds."""
         return self.frames.shape[0] / self.frame_rate_hz
+
+    @property
+    def edges(self) -> Float[np.ndarray, " edge"]:
+        """Begin of each frame and end of the last, in seconds."""
+        if self.times is None:
+            return self.start_s + np.arange(self.frames.shape[0] + 1) / self.frame_rate_hz
+        times = np.asarray(self.times, dtype=np.float64)
+        return np.append(times, times[-1] + 1 / self.frame_rate_hz)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -117,6 +130,97 @@ class Recording(Record):
                 f"but 'repeats' has {self.repeats.shape[1]} time bins."
             )
             raise ValueError(msg)
+
+    def to_pynapple(self) -> dict[str, Any]:
+        """Return the parts of the recording as objects of pynapple.
+
+        Returns
+        -------
+        `stimulus`, a TsdTensor whose frames stay where they are until they are sliced; `rates`, a
+        TsdFrame in Hz; `splits`, an IntervalSet for each; and, where they are known, `spikes`, a
+        TsGroup with the table of cells as metadata. Frames and rates are at the begin of the frame.
+
+        Raises
+        ------
+        ImportError
+            If the optional package pynapple is missing.
+        """
+        return _pynapple().of_recording(self)
+
+    @classmethod
+    def from_pynapple(
+        cls,
+        stimulus: Any,
+        *,
+        spikes: Any = None,
+        rates: Any = None,
+        splits: Mapping[str, Any] | None = None,
+        pixel_um: float | None = None,
+        source: str = "pynapple",
+    ) -> "Recording":
+        """Make a recording of objects of pynapple.
+
+        Parameters
+        ----------
+        stimulus
+            TsdTensor of frames (y, x), each at its begin.
+        spikes
+            TsGroup, one train for each cell; its metadata become the table of cells.
+        rates
+            TsdFrame in Hz at the times of the frames; spikes are counted where there is none.
+        splits
+            An IntervalSet of one interval for each part of the movie.
+        pixel_um, source
+            As in the recording.
+
+        Raises
+        ------
+        ImportError
+            If the optional package pynapple is missing.
+        ValueError
+            If there are no responses, or times do not fit.
+        """
+        parts = _pynapple().parts_of_recording(stimulus, spikes, rates, splits or {})
+        movie = _movie(parts.pop("times"), stimulus.values, pixel_um)
+        if parts["rates"] is None:
+            parts["rates"] = _counted(parts["spike_times"], movie.edges)
+        return cls(stimulus=movie, source=source, **parts)
+
+
+def _pynapple() -> ModuleType:
+    try:
+        return importlib.import_module("._pynapple", __package__)
+    except ImportError as error:
+        msg = "Going to and from pynapple needs it: pip install 'retina-codec[pynapple]'"
+        raise ImportError(msg) from error
+
+
+def _movie(
+    times: Float[np.ndarray, " time"], frames: Any, pixel_um: float | None, name: str = "stimulus"
+) -> Stimulus:
+    """Return frames on their clock; a regular one is kept as its start and rate."""
+    if len(times) < 2:
+        msg = f"Expected a movie of at least 2 frames, got {len(times)}."
+        raise ValueError(msg)
+    rate = 1 / float(np.median(np.diff(times)))
+    mean_rate = (len(times) - 1) / float(times[-1] - times[0])
+    regular = times[0] + np.arange(len(times)) / mean_rate
+    is_regular = np.abs(times - regular).max() < REGULAR_S
+    return Stimulus(
+        frames=frames,
+        frame_rate_hz=mean_rate if is_regular else rate,
+        pixel_um=pixel_um,
+        start_s=float(times[0]),
+        times=None if is_regular else times,
+        name=name,
+    )
+
+
+def _counted(
+    spike_times: tuple[np.ndarray, ...], edges: Float[np.ndarray, " edge"]
+) -> Float[np.ndarray, "time cell"]:
+    counts = [np.diff(np.searchsorted(np.sort(spikes), edges)) for spikes in spike_times]
+    return np.stack(counts, axis=1) / np.diff(edges)[:, None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -198,6 +302,22 @@ class Contributions(Record):
         return np.divide(
             np.abs(np.asarray(self.gap)), change, out=np.full_like(change, np.nan), where=change > 0
         )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return pooled contributions as a table: one row for each sample, a column per feature.
+
+        Raises
+        ------
+        ValueError
+            If contributions are maps: pool them first.
+        """
+        if len(self.values.shape) != 2:
+            msg = (
+                f"Only pooled contributions (sample, feature) make a table; these have axes "
+                f"{self.axes_of('values')}. Pool over space first."
+            )
+            raise ValueError(msg)
+        return sample_table(self.values, self.sample, feature_names(self.channel, self.sign))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -284,6 +404,11 @@ class Modes(Record):
         if self.reproducibility is None:
             return np.zeros(self.dictionary.shape[0], dtype=bool)
         return np.asarray(self.reproducibility) < REPRODUCES
+
+    def to_pandas(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return two tables: loadings, a row for each sample; the dictionary, one for each mode."""
+        names = [f"mode {number}" for number in range(self.dictionary.shape[0])]
+        return sample_table(self.loadings, self.sample, names), dictionary_table(self)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

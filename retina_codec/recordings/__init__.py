@@ -18,10 +18,22 @@ import zarr
 from retina_codec.datatypes import Recording, did_you_mean
 
 from . import _lab_hdf5, _nwb, _own
+from ._describe import description
 from ._lazy import Joined, Scaled
 from ._write_nwb import write_nwb
+from .public import fetch, public_data
 
-__all__ = ["FORMATS", "Format", "Joined", "Scaled", "load_recording", "write_nwb"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "Joined",
+    "Scaled",
+    "describe",
+    "fetch",
+    "load_recording",
+    "public_data",
+    "write_nwb",
+]
 
 TEST_SHARE = 0.15
 MAX_TEST_FRAMES = 5000
@@ -118,6 +130,47 @@ def load_recording(
         stack.pop_all()  # Lazy frames need the open file; it closes with the last of them.
     _warn_about_silence(recording)
     return recording
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """Tell what is inside a file or folder, as plain data.
+
+    Parameters
+    ----------
+    path
+        A recording in one of `FORMATS`, a record that `export.save` wrote, the folder of a network
+        or that of a run.
+
+    Returns
+    -------
+    Its `kind` ("recording", "record", "network" or "run") and what belongs to it. For recordings,
+    `loading` tells what `load_recording` makes of it: `ready`, or what it `needs`; and `warnings`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is none of these, or damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from retina_codec.datatypes import Stimulus
+    >>> recording = Recording(
+    ...     stimulus=Stimulus(frames=np.zeros((40, 4, 4)), frame_rate_hz=100.0),
+    ...     rates=np.full((40, 2), 100.0),
+    ...     cells=pd.DataFrame({"kind": ["ON", "OFF"]}),
+    ...     splits={"train": (0, 30), "test": (30, 40)},
+    ... )
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_nwb(recording, f"{folder}/tiny.nwb")
+    ...     found = describe(f"{folder}/tiny.nwb")
+    >>> found["format"], found["units"]["n"], found["loading"]["splits"]["test"]
+    ('NWB', 2, [30, 40])
+    """
+    return description(_existing(Path(path).expanduser()), _opened, load_recording, _reader)
 
 
 def _existing(path: Path) -> Path:

@@ -1,5 +1,8 @@
 """What networks see: movies and the windows onto them, and folders of pictures."""
 
+from .design import (
+    design,
+)
 from .digits import (
     DIGITS,
     digits,
@@ -54,6 +57,7 @@ __all__ = [
     "Windows",
     "between_grey",
     "contrast_step",
+    "design",
     "digits",
     "drifting_grating",
     "flashed_bars",
