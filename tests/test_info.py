@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 import pynwb
 import pytest
+import torch
+from checkpoints_of_others import Maker, order
 from pynwb.image import ImageSeries
 from typer.testing import CliRunner
 
-from retina_codec import cli, export, networks
+from retina_codec import cli, export
 from retina_codec.datatypes import Fields, Stimulus
 from retina_codec.networks import LinearNonlinear, save_network
 from retina_codec.recordings import describe
@@ -166,12 +168,13 @@ def test_json(tmp_path):
     assert json.loads(shown(path, "--json")) == json.loads(json.dumps(describe(path)))
 
 
-def test_checkpoints_are_described_by_networks(tmp_path, monkeypatch):
-    (tmp_path / "net.pt").write_bytes(b"PK")
-    monkeypatch.setattr(
-        networks, "describe_checkpoint", lambda path: {"layers": ["conv"]}, raising=False
-    )
-    assert "layers: conv" in shown(tmp_path / "net.pt")
+def test_checkpoint_is_described(tmp_path):
+    layers = order("C2", "dense")
+    state = Maker(0).make(layers)
+    torch.save({"model_state_dict": state, "model_type": "BNCNN"}, tmp_path / "net.pt")
+    text = shown(tmp_path / "net.pt")
+    assert "net.pt: torch-deep-retina checkpoint" in text
+    assert "sequential.1.running_mean: 4" in text
 
 
 def test_text_of_others_does_not_steer_the_terminal(tmp_path):

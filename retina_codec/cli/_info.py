@@ -57,11 +57,8 @@ def fetch(
 def described(file: Path) -> dict[str, Any]:
     """Return what is known of a file; torch is loaded for checkpoints only."""
     if file.suffix in CHECKPOINTS and file.is_file():
-        reader = getattr(import_module("retina_codec.networks"), "describe_checkpoint", None)
-        if reader is None:
-            msg = f"{file} looks like a checkpoint; this version does not read checkpoints."
-            raise ValueError(msg)
-        return {"kind": "checkpoint", "path": str(file)} | dict(reader(file))
+        found = import_module("retina_codec.networks").describe_checkpoint(file)
+        return {"kind": "checkpoint", "path": str(file)} | found
     return import_module("retina_codec.recordings").describe(file)
 
 
@@ -172,7 +169,8 @@ def settings(found: dict[str, Any]) -> Iterator[str]:
     """Lines about settings, each in one line."""
     for key, value in found.items():
         text = listed(value) if isinstance(value, list) else value
-        yield f"  {str(key).replace('_', ' ')}: {text}"
+        name = key if "." in str(key) else str(key).replace("_", " ")
+        yield f"  {name}: {text}"
 
 
 def listed(values: list[Any]) -> str:
