@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ._convert import convert
 from ._images import images
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 
 app.add_typer(images)
+app.command()(convert)
 
 Out = Annotated[Path, typer.Option(help="Folder of the run; a run that was interrupted goes on.")]
 Seed = Annotated[int, typer.Option(help="Of all random numbers.")]

@@ -65,13 +65,19 @@ def extras_from(text: str) -> dict[str, Any]:
     """
     try:
         extras = json.loads(text)
-        wrong = [k for k, kind in ENTRIES.items() if not isinstance(extras.get(k, kind()), kind)]
+        wrong = [name for name in ENTRIES.keys() & extras if not _fits(name, extras[name])]
     except (ValueError, RecursionError, AttributeError, TypeError):
         extras, wrong = {}, ["the whole"]
     if wrong:
         msg = f"scratch/retina_codec is not what write_nwb writes: {wrong[0]} is of another kind."
         raise ValueError(msg)
     return extras
+
+
+def _fits(name: str, value: Any) -> bool:
+    is_mapping = name == "columns" and isinstance(value, dict)
+    texts = value.values() if is_mapping else value if isinstance(value, list) else ()
+    return isinstance(value, ENTRIES[name]) and all(isinstance(text, str) for text in texts)
 
 
 def as_written(

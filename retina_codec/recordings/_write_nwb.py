@@ -48,8 +48,8 @@ def write_nwb(
     Frames become an ImageSeries of their own number type (uint8 keeps the file small), cells become
     units, splits the time intervals "splits". Rates are made from the spikes when the file is
     loaded; where the spikes do not give them back (smoothed rates, no spikes known) they are stored
-    as well. NWB asks for the start of the session, which a recording does not know: unless told, the
-    file says when it was written, instead.
+    as well. NWB asks for the start of the session, which a recording does not know: unless told,
+    the file says when it was written, instead.
 
     Parameters
     ----------
@@ -76,6 +76,7 @@ def write_nwb(
     Examples
     --------
     >>> import tempfile
+    >>> import pandas as pd
     >>> from retina_codec.datatypes import Stimulus
     >>> recording = Recording(
     ...     stimulus=Stimulus(frames=np.zeros((40, 4, 4), dtype=np.uint8), frame_rate_hz=100.0),
@@ -137,7 +138,7 @@ def _nwb_file(
 
 
 def _with_zone(moment: datetime) -> datetime:
-    """A moment without a time zone is one of the clock of this machine."""
+    """Take a moment without a time zone as one of the clock of this machine."""
     return moment if moment.tzinfo else moment.astimezone()
 
 
