@@ -204,7 +204,7 @@ def _reader(path: Path, contents: h5py.File | zarr.Group) -> Format:
     raise ValueError(msg)
 
 
-def _check_options(reader: Format, options: dict[str, str]) -> None:
+def _check_options(reader: Format, options: dict[str, Any]) -> None:
     for name in options:
         if name not in reader.options:
             allowed = ", ".join(reader.options) or "none"

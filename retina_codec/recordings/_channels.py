@@ -51,7 +51,7 @@ def without_colour(movie: Any, channel: int | str | None, where: str) -> Channel
             "Choose one with 'channel', or 'all' for their sum."
         )
         raise ValueError(msg)
-    if not str(channel).isdigit() or not int(channel) < n_channels:
+    if not str(channel).isdecimal() or not int(channel) < n_channels:
         msg = f"{where} has no channel {channel!r}. Channels: {numbers}, or 'all' for their sum."
         raise ValueError(msg)
     return Channels(movie, (int(channel),))

@@ -199,8 +199,8 @@ def load_stas(path: str | Path) -> Fields:
     """
     path = Path(path).expanduser()
     with h5py.File(path) as file:
-        group = file.get("train/stas", {})
-        fields = {name: group[name][()].astype(np.float64) for name in _numbered(group)}
+        names = _numbered(file["train/stas"]) if "train/stas" in file else []
+        fields = {name: file["train/stas"][name][()].astype(np.float64) for name in names}
         times = file["train/time"][()] if "train/time" in file else None
     shapes = {field.shape for field in fields.values()}
     if times is None or len(shapes) != 1 or len(next(iter(shapes))) != 3:
