@@ -20,6 +20,8 @@ from retina_codec.datatypes import Recording, did_you_mean
 from . import _lab_hdf5, _nwb, _open_retina, _own
 from ._arrays import from_arrays
 from ._declared import check_declared
+from ._errors import naming
+from ._heaps import check_heaps
 from ._interneurons import load_interneurons
 from ._lab_experiments import published_cells
 from ._lab_hdf5 import load_stas
@@ -157,7 +159,7 @@ def load_recording(
     options = {name: value for name, value in given.items() if value is not None}
     if path.is_dir() and _open_retina.sessions(path):
         path = _open_retina.session_file(path, options.pop("session", None))
-    with ExitStack() as stack:
+    with ExitStack() as stack, naming(path):
         contents = _opened(path, stack)
         check_declared(contents, path)
         reader = _reader(path, contents)
@@ -190,6 +192,7 @@ def _opened(path: Path, stack: ExitStack) -> h5py.File | zarr.Group:
             start = file.read(FIRST_BYTES)
         msg = f"{path} is not an HDF5 file (it starts with {start!r}). Expected NWB or lab HDF5."
         raise ValueError(msg)
+    check_heaps(path)
     return stack.enter_context(h5py.File(path))
 
 

@@ -15,6 +15,8 @@ from jaxtyping import Float
 from retina_codec.datatypes import Interneurons, Stimulus, did_you_mean
 
 from ._declared import check_declared
+from ._errors import naming
+from ._heaps import check_heaps
 
 POTENTIALS, STIMULI = "detrended_membrane_potential", "stimuli"
 SCREEN, FLASHED = 50, 38
@@ -105,14 +107,11 @@ def load_interneurons(
     if not path.is_file():
         msg = f"No file {path}."
         raise FileNotFoundError(msg)
-    try:
-        with h5py.File(path) as file:
-            check_declared(file, path)
-            name = _chosen(file, stimulus)
-            shown, potentials = (_numbers(file, f"{name}/{part}") for part in (STIMULI, POTENTIALS))
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        msg = str(error.args[0] if error.args else error)
-        raise ValueError(msg if str(path) in msg else f"{path}: {msg}") from None
+    check_heaps(path)
+    with naming(path), h5py.File(path) as file:
+        check_declared(file, path)
+        name = _chosen(file, stimulus)
+        shown, potentials = (_numbers(file, f"{name}/{part}") for part in (STIMULI, POTENTIALS))
     frames = _on_screen(_frames(path, name, shown), screen)
     if potentials.ndim != 2 or potentials.shape[1] != len(frames):
         msg = (

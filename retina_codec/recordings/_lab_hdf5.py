@@ -14,6 +14,9 @@ from jaxtyping import Float
 
 from retina_codec.datatypes import Fields, Recording, Stimulus, did_you_mean
 
+from ._declared import check_declared
+from ._errors import naming
+from ._heaps import check_heaps
 from ._lab_experiments import n_blocks_of
 from ._lazy import Joined, Stored
 
@@ -198,7 +201,9 @@ def load_stas(path: str | Path) -> Fields:
         If the file holds none, or they are not all (lag, y, x) of one size.
     """
     path = Path(path).expanduser()
-    with h5py.File(path) as file:
+    check_heaps(path)
+    with naming(path), h5py.File(path) as file:
+        check_declared(file, path)
         names = _numbered(file["train/stas"]) if "train/stas" in file else []
         fields = {name: file["train/stas"][name][()].astype(np.float64) for name in names}
         times = file["train/time"][()] if "train/time" in file else None

@@ -9,6 +9,7 @@ from retina_codec.datatypes import Recording, did_you_mean
 
 from ._arrays import from_arrays
 from ._channels import without_colour
+from ._errors import naming
 from ._variables import Variables, open_variables
 
 MOVIE_AXES = ("time", "y", "x")
@@ -78,10 +79,13 @@ def load_arrays(
     ((50, 8, 6), (50, 3))
     """
     path = Path(path).expanduser()
-    variables = open_variables(path)
-    wanted = [n for n in (stimulus, rates, spike_times, repeats, times) if n is not None]
-    _check_there(path, variables, wanted)
-    try:
+    if not path.exists():
+        msg = f"No file {path}."
+        raise FileNotFoundError(msg)
+    with naming(path):
+        variables = open_variables(path)
+        wanted = [n for n in (stimulus, rates, spike_times, repeats, times) if n is not None]
+        _check_there(path, variables, wanted)
         return from_arrays(
             _movie(variables, stimulus, stimulus_axes, channel),
             rates=_ordered(variables, rates, rates_axes, ("time", "cell")),
@@ -95,9 +99,6 @@ def load_arrays(
             name=stimulus,
             source=path.name,
         )
-    except ValueError as error:
-        msg = str(error) if str(path) in str(error) else f"{path}: {error}"
-        raise ValueError(msg) from None
 
 
 def _check_there(path: Path, variables: Variables, wanted: list[str]) -> None:

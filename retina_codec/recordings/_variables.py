@@ -11,6 +11,7 @@ import scipy.io
 from scipy.io.matlab import MatReadError
 
 from ._declared import check_declared
+from ._heaps import check_heaps
 from ._lazy import Stored
 from ._npy import lazy_npy, zipped_headers
 
@@ -43,14 +44,9 @@ def open_variables(path: Path) -> Variables:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
     ValueError
         If it is something else, or damaged.
     """
-    if not path.exists():
-        msg = f"No file {path}."
-        raise FileNotFoundError(msg)
     if path.is_dir():
         return _Folder(path)
     if h5py.is_hdf5(path):
@@ -140,6 +136,7 @@ class _Hdf5(Variables):
     """HDF5, of which MATLAB's version 7.3 is a kind that stores axes the other way round."""
 
     def __init__(self, path: Path):
+        check_heaps(path)
         self.path, self.file = path, h5py.File(path)
         check_declared(self.file, path)
         self.found: dict[str, str] = {}

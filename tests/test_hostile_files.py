@@ -1,0 +1,121 @@
+"""Damaged recordings end in a result or one clear error: no crash, no hang, no flood of memory."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.io
+
+import retina_codec
+from retina_codec.datatypes import Recording, Stimulus
+from retina_codec.export import save
+from retina_codec.recordings import write_nwb
+
+CASES = {"nwb": 80, "lab": 60, "open": 40, "own": 16, "npz": 30, "mat": 30}
+RNG = np.random.default_rng(0)
+MOVIE, RATES = RNG.integers(0, 255, (40, 6, 5), dtype=np.uint8), RNG.random((40, 2))
+
+
+def recording():
+    return Recording(
+        stimulus=Stimulus(frames=MOVIE, frame_rate_hz=100.0),
+        rates=RATES,
+        cells=pd.DataFrame({"kind": ["ON", "OFF"]}),
+        splits={"train": (0, 30), "test": (30, 40)},
+        spike_times=(np.array([0.1, 0.2]), np.array([0.3])),
+        repeats=RNG.random((2, 10, 2)),
+    )
+
+
+def write_small_nwb(path):
+    """Without the copy of the schema, so that damage hits what is read."""
+    whole = path.with_name("whole.nwb")
+    write_nwb(recording(), whole)
+    with h5py.File(whole) as source, h5py.File(path, "w") as target:
+        for name in set(source) - {"specifications"}:
+            source.copy(name, target)
+        target.attrs.update({k: v for k, v in source.attrs.items() if k != ".specloc"})
+
+
+def write_lab(path):
+    with h5py.File(path, "w") as file:
+        for part, (start, stop) in {"train": (0, 30), "test": (30, 40)}.items():
+            movie = MOVIE[start:stop]
+            file.create_dataset(
+                f"{part}/stimulus", data=movie, chunks=(5, 6, 5), compression="gzip"
+            )
+            file[f"{part}/time"] = np.arange(start, stop) / 100
+            file[f"{part}/response/firing_rate_10ms"] = RATES[start:stop].T
+        for cell in (1, 2):
+            file[f"spikes/cell{cell:02d}"] = np.array([0.1, 0.2])
+            file[f"test/repeats/cell{cell:02d}"] = RNG.random((3, 11))
+
+
+def write_open(path):
+    with h5py.File(path, "w") as file:
+        file["stimulus_a"], file["responses_a"] = MOVIE[np.newaxis], RATES.T
+        file["session_info/kind"] = ["ON", "OFF"]
+
+
+def write_own(path):
+    save(recording(), path)
+
+
+def write_npz(path):
+    np.savez_compressed(path, stim=MOVIE, r=RATES)
+
+
+def write_mat(path):
+    scipy.io.savemat(path, {"stim": MOVIE, "r": RATES}, do_compression=True)
+
+
+WRITERS = {
+    "nwb": (write_small_nwb, "a.nwb"),
+    "lab": (write_lab, "lab.h5"),
+    "open": (write_open, "open.h5"),
+    "own": (write_own, "own.h5"),
+    "npz": (write_npz, "a.npz"),
+    "mat": (write_mat, "a.mat"),
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    """Of each case: kind, seed, name of the file, and what reading it came to."""
+    folder = tmp_path_factory.mktemp("hostile")
+    originals = {}
+    for kind, (write, name) in WRITERS.items():
+        write(folder / name)
+        originals[kind] = str(folder / name)
+    script = Path(__file__).with_name("hostile_recordings.py")
+    command = [sys.executable, script, json.dumps([originals, CASES, str(folder)])]
+    package = {"PYTHONPATH": str(Path(retina_codec.__file__).parents[1])}
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, env=os.environ | package
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, f"ended at {lines[-1:]}: {done.stderr[-3000:]}"
+    return [case | result for case, result in zip(lines[::2], lines[1::2], strict=True)]
+
+
+def test_every_case_ends(outcomes):
+    assert len(outcomes) == sum(CASES.values())
+
+
+def test_errors_are_one_line_that_names_the_file(outcomes):
+    for case in outcomes:
+        said = case["outcome"]
+        assert said == "read" or case["path"] in said, case
+        assert "\n" not in said and len(said) < 700, case
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_damage_is_seen_and_not_everything_is_damage(kind, outcomes):
+    read = [case["outcome"] == "read" for case in outcomes if case["kind"] == kind]
+    assert 0 < sum(read) < len(read)
