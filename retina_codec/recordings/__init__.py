@@ -21,12 +21,12 @@ from . import _lab_hdf5, _nwb, _open_retina, _own
 from ._arrays import from_arrays
 from ._declared import check_declared
 from ._errors import naming
-from ._heaps import check_heaps
 from ._interneurons import load_interneurons
 from ._lab_experiments import published_cells
 from ._lab_hdf5 import load_stas
 from ._lazy import Joined, Scaled
 from ._load_arrays import load_arrays
+from ._open_hdf5 import open_hdf5
 from ._splits import with_splits
 from ._write_nwb import write_nwb
 
@@ -161,7 +161,6 @@ def load_recording(
         path = _open_retina.session_file(path, options.pop("session", None))
     with ExitStack() as stack, naming(path):
         contents = _opened(path, stack)
-        check_declared(contents, path)
         reader = _reader(path, contents)
         _check_options(reader, options)
         recording = reader.read(path, contents, **options)
@@ -183,17 +182,18 @@ def _existing(path: Path) -> Path:
 def _opened(path: Path, stack: ExitStack) -> h5py.File | zarr.Group:
     if path.is_dir():
         try:
-            return zarr.open_group(path, mode="r")
+            group = zarr.open_group(path, mode="r")
         except FileNotFoundError:
             msg = f"{path} is a folder, but not one in the Zarr format. Expected a recording."
             raise ValueError(msg) from None
+        check_declared(group, path)
+        return group
     if not h5py.is_hdf5(path):
         with path.open("rb") as file:
             start = file.read(FIRST_BYTES)
         msg = f"{path} is not an HDF5 file (it starts with {start!r}). Expected NWB or lab HDF5."
         raise ValueError(msg)
-    check_heaps(path)
-    return stack.enter_context(h5py.File(path))
+    return stack.enter_context(open_hdf5(path))
 
 
 def _reader(path: Path, contents: h5py.File | zarr.Group) -> Format:

@@ -14,9 +14,8 @@ from jaxtyping import Float
 
 from retina_codec.datatypes import Interneurons, Stimulus, did_you_mean
 
-from ._declared import check_declared
 from ._errors import naming
-from ._heaps import check_heaps
+from ._open_hdf5 import open_hdf5
 
 POTENTIALS, STIMULI = "detrended_membrane_potential", "stimuli"
 SCREEN, FLASHED = 50, 38
@@ -107,9 +106,7 @@ def load_interneurons(
     if not path.is_file():
         msg = f"No file {path}."
         raise FileNotFoundError(msg)
-    check_heaps(path)
-    with naming(path), h5py.File(path) as file:
-        check_declared(file, path)
+    with naming(path), open_hdf5(path) as file:
         name = _chosen(file, stimulus)
         shown, potentials = (_numbers(file, f"{name}/{part}") for part in (STIMULI, POTENTIALS))
     frames = _on_screen(_frames(path, name, shown), screen)

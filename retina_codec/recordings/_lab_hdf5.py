@@ -14,11 +14,10 @@ from jaxtyping import Float
 
 from retina_codec.datatypes import Fields, Recording, Stimulus, did_you_mean
 
-from ._declared import check_declared
 from ._errors import naming
-from ._heaps import check_heaps
 from ._lab_experiments import n_blocks_of
 from ._lazy import Joined, Stored
+from ._open_hdf5 import open_hdf5
 
 COUNTS = "binned"
 EXTRA_TEST_BINS = 1
@@ -201,9 +200,7 @@ def load_stas(path: str | Path) -> Fields:
         If the file holds none, or they are not all (lag, y, x) of one size.
     """
     path = Path(path).expanduser()
-    check_heaps(path)
-    with naming(path), h5py.File(path) as file:
-        check_declared(file, path)
+    with naming(path), open_hdf5(path) as file:
         names = _numbered(file["train/stas"]) if "train/stas" in file else []
         fields = {name: file["train/stas"][name][()].astype(np.float64) for name in names}
         times = file["train/time"][()] if "train/time" in file else None

@@ -10,10 +10,9 @@ import numpy as np
 import scipy.io
 from scipy.io.matlab import MatReadError
 
-from ._declared import check_declared
-from ._heaps import check_heaps
 from ._lazy import Stored
 from ._npy import lazy_npy, zipped_headers
+from ._open_hdf5 import open_hdf5
 
 MATLAB_CLASS = "MATLAB_class"
 READABLE = "double single logical int8 uint8 int16 uint16 int32 uint32 int64 uint64".split()
@@ -136,9 +135,7 @@ class _Hdf5(Variables):
     """HDF5, of which MATLAB's version 7.3 is a kind that stores axes the other way round."""
 
     def __init__(self, path: Path):
-        check_heaps(path)
-        self.path, self.file = path, h5py.File(path)
-        check_declared(self.file, path)
+        self.path, self.file = path, open_hdf5(path)
         self.found: dict[str, str] = {}
         self.file.visititems(self._note)
 

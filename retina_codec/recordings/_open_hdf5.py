@@ -1,17 +1,58 @@
-"""HDF5 files whose damage would keep the HDF5 library busy for ever: found before it reads them.
+"""The one door for HDF5 files: damage that the HDF5 library cannot bear is found before it reads.
 
 Text of variable length lies in global heaps: "GCOL", a version, the size, and objects one after the
 other, each with a number and a size. Number 0 is free space that says how long it is; where that
-length is 0, the library (2.0 at least) goes round in a circle and cannot be interrupted.
+length is 0, or where an object is so long that the sum overflows, the library (2.0 at least) goes
+round in a circle and cannot be interrupted. A type of text or list that is neither makes it crash.
 """
 
 import struct
 from pathlib import Path
+from typing import Any
+
+import h5py
+from h5py import h5a, h5t
+
+from ._declared import check_declared
 
 MAGIC, VERSION = b"GCOL", 1
 HEADER, OBJECT = struct.Struct("<4sB3xQ"), struct.Struct("<HHxxxxQ")
 ALIGNMENT = 8
 MAX_BYTES = 2**28
+# Of a type as HDF5 writes it: where its class is, where the kind of variable length, and what they
+# may be.
+CLASS, KIND, NIBBLE, KINDS = 2, 3, 0x0F, (0, 1)
+
+
+def open_hdf5(path: Path) -> h5py.File:
+    """Open an HDF5 file for reading, if nothing in it is known to crash or hang its reader.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, or an array claims more bytes than are stored for it.
+    """
+    check_heaps(path)
+    file = h5py.File(path)
+    try:
+        _check_types("/", file, path)
+        file.visititems(lambda name, item: _check_types(name, item, path))
+        check_declared(file, path)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _check_types(name: str, item: Any, path: Path) -> None:
+    types = [h5a.open(item.id, index=i).get_type() for i in range(h5a.get_num_attrs(item.id))]
+    types += [item.id.get_type()] if isinstance(item, h5py.Dataset) else []
+    for kind in types:
+        if kind.get_class() == h5t.VLEN:
+            written = kind.encode()
+            if written[CLASS] & NIBBLE == h5t.VLEN and written[KIND] & NIBBLE not in KINDS:
+                msg = f"{path} is damaged: {name!r} has a text or list of no known type."
+                raise ValueError(msg)
 
 
 def check_heaps(path: Path) -> None:
@@ -36,7 +77,7 @@ def check_heaps(path: Path) -> None:
 
 
 def _ends(content: bytes, start: int) -> bool:
-    """Whether the objects of a heap lead to its end.
+    """Whether the objects of a heap lead to its end and not beyond.
 
     Examples
     --------
@@ -56,4 +97,4 @@ def _ends(content: bytes, start: int) -> bool:
         if number == 0 and length == 0:
             return False
         place += length if number == 0 else OBJECT.size + -(-length // ALIGNMENT) * ALIGNMENT
-    return True
+    return place <= stop
