@@ -49,7 +49,7 @@ SMALL = ["--history-s", 0.1, "--layer", "relu1", "--n-draws", 2, "--n-repeats", 
 
 
 COMMANDS = ["run", "demo", "simulate", "export", "contributions", "decompose", "compare"]
-COMMANDS += ["fields", "causal", "phenomena"]
+COMMANDS += ["fields", "causal", "phenomena", "convert"]
 
 
 def test_help_names_the_commands():

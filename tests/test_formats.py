@@ -1,13 +1,18 @@
 """Formats beside NWB: one test or more for each, on files that are written here."""
 
+import json
 import pickle
+from datetime import date
 
 import h5py
 import numpy as np
 import pandas as pd
+import pynwb
 import pytest
 import scipy.io
+from typer.testing import CliRunner
 
+from retina_codec import cli
 from retina_codec.datatypes import Interneurons
 from retina_codec.recordings import (
     from_arrays,
@@ -470,3 +475,44 @@ def test_table_of_cells_may_be_a_mapping():
     cells = {"kind": ["ON", "OFF", "ON"]}
     recording = from_arrays(MOVIE, rates=RATES, frame_rate_hz=9.0, cells=cells)
     pd.testing.assert_frame_equal(recording.cells, pd.DataFrame(cells))
+
+
+class TestConvert:
+    """The command, in this process; tests/test_cli.py starts others in processes of their own."""
+
+    def test_lab_file(self, lab_file, tmp_path):
+        target = tmp_path / "a.nwb"
+        options = ["--skip-frames", "3", "--cell", "2", "--cell", "0", "--sex", "F"]
+        options += ["--species", "Ambystoma tigrinum", "--session-start", "2015-10-07"]
+        done = CliRunner().invoke(cli.app, ["convert", str(lab_file), str(target), *options])
+        assert done.exit_code == 0, done.output
+        assert "a.nwb: 72 frames, 2 cells" in done.output
+        expected = load_recording(lab_file, skip_frames=3, cells=[2, 0])
+        loaded = load_recording(target)
+        np.testing.assert_array_equal(loaded.rates, expected.rates)
+        np.testing.assert_array_equal(loaded.stimulus.frames[:], expected.stimulus.frames[:])
+        assert (loaded.splits, loaded.source) == (expected.splits, "15-10-07/whitenoise.h5")
+        with pynwb.NWBHDF5IO(target, "r") as io:
+            nwb = io.read()
+            assert (nwb.subject.sex, nwb.subject.species) == ("F", "Ambystoma tigrinum")
+            assert nwb.session_start_time.date() == date(2015, 10, 7)
+
+    def test_session_of_open_retina(self, sessions, tmp_path):
+        options = ["--session", "mouse1", "--frame-rate-hz", "30", "--channel", "all"]
+        words = [str(sessions), str(tmp_path / "a.nwb"), "--test-name", "a", *options]
+        done = CliRunner().invoke(cli.app, ["convert", *words])
+        assert done.exit_code == 0, done.output
+        assert load_recording(tmp_path / "a.nwb").splits == {"train": (0, 20), "test": (20, 41)}
+
+    def test_arrays_by_a_mapping(self, tmp_path):
+        write_npz(tmp_path / "a.npz")
+        mapping = {"stimulus": "stim", "rates": "r", "frame_rate_hz": 100.0, **AXES}
+        (tmp_path / "map.json").write_text(json.dumps(mapping))
+        words = [str(tmp_path / "a.npz"), str(tmp_path / "a.nwb"), "--arrays"]
+        done = CliRunner().invoke(cli.app, ["convert", *words, str(tmp_path / "map.json")])
+        assert done.exit_code == 0, done.output
+        np.testing.assert_array_equal(load_recording(tmp_path / "a.nwb").rates, RATES)
+        for text, message in {"[1]": "must hold names and values", "{": "is not JSON"}.items():
+            (tmp_path / "map.json").write_text(text)
+            done = CliRunner().invoke(cli.app, ["convert", *words, str(tmp_path / "map.json")])
+            assert message in str(done.exception)

@@ -158,7 +158,14 @@ def test_text_of_no_known_type(tmp_path):
     )
 
 
-def test_external_words_are_one_line(tmp_path):
+def test_chunks_without_number(tmp_path):
+    """Each is looked for, although none is there."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("responses_a", (4_000_000,), "f4", chunks=(2,))
+    assert "a.h5: 'responses_a' is in 2000000 chunks, but only 0" in load_error(tmp_path / "a.h5")
+
+
+def test_link_in_a_circle(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for name in ("train/time", "train/response", "test/stimulus", "test/response"):
             file[name] = np.zeros(3)

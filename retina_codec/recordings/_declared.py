@@ -1,5 +1,6 @@
 """Files that promise more numbers than they hold: refused before memory is taken for them."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import zarr
 
 SMALL_BYTES = 2**28
 MAX_COMPRESSION = 5000
+FEW_CHUNKS = 10**5
 
 
 def check_declared(contents: Any, path: Path) -> None:
@@ -32,9 +34,14 @@ def check_declared(contents: Any, path: Path) -> None:
 
 def _check_hdf5(name: str, item: Any, path: Path) -> None:
     if isinstance(item, h5py.Dataset) and item.size and not item.is_virtual:
-        if item.size * item.dtype.itemsize > SMALL_BYTES:
-            stored = item.id.get_storage_size()
-            check_size(f"{path}: {name!r}", item.shape, item.dtype, stored)
+        stored = item.id.get_storage_size()
+        check_size(f"{path}: {name!r}", item.shape, item.dtype, stored)
+        if item.chunks and item.size // math.prod(item.chunks) > FEW_CHUNKS + stored:
+            msg = (
+                f"{path}: {name!r} is in {item.size // math.prod(item.chunks)} chunks, but only "
+                f"{stored} bytes are stored for it. The file is damaged, or was never filled."
+            )
+            raise ValueError(msg)
 
 
 def check_size(where: str, shape: tuple[int, ...], dtype: np.dtype, stored_bytes: int) -> None:
