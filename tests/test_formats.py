@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from retina_codec import cli
 from retina_codec.datatypes import Interneurons
 from retina_codec.recordings import (
+    _mat5,
     from_arrays,
     load_arrays,
     load_interneurons,
@@ -400,6 +401,25 @@ class TestPlainArrays:
             with pytest.raises(ValueError, match="MATLAB's class '(struct|cell)', which is not"):
                 load_arrays(tmp_path / name, stimulus="stim", frame_rate_hz=9.0, **AXES, **asked)
 
+    @pytest.mark.parametrize("compressed", [False, True])
+    def test_types_of_numbers_of_matlab(self, compressed, tmp_path):
+        """SciPy writes; small arrays lie in the tags of their elements."""
+        kinds = ["f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"]
+        arrays = {f"{kind}_{n}": (np.arange(n) - 1).astype(kind) for kind in kinds for n in (1, 9)}
+        arrays |= {"deep": np.arange(24).reshape(2, 3, 4), "none": np.zeros((0, 2))}
+        scipy.io.savemat(tmp_path / "a.mat", arrays, do_compression=compressed)
+        stored = _mat5.variables(tmp_path / "a.mat")
+        assert list(stored) == list(arrays)
+        for name, array in arrays.items():
+            read = _mat5.numbers(stored[name])
+            assert read.dtype == array.dtype
+            np.testing.assert_array_equal(read, np.atleast_2d(array))
+        scipy.io.savemat(tmp_path / "a.mat", {"b": np.array([[True, False]]), "z": np.array([1j])})
+        stored = _mat5.variables(tmp_path / "a.mat")
+        assert _mat5.numbers(stored["b"]).tolist() == [[1, 0]] and stored["b"].kind == "logical"
+        with pytest.raises(ValueError, match="'z' holds complex numbers"):
+            _mat5.numbers(stored["z"])
+
     def test_colour_trials_and_times(self, tmp_path):
         trials, times = RNG.random((2, 10, 3)), np.arange(N) / 50
         movie = np.stack([MOVIE, MOVIE[::-1]], axis=-1)
@@ -429,8 +449,8 @@ class TestPlainArrays:
     @pytest.mark.parametrize(
         ("name", "content", "message"),
         [
-            ("a.mat", b"MATLAB 5.0 MAT-file" + bytes(200), "not a readable .mat"),
-            ("a.mat", b"", "not a readable .mat"),
+            ("a.mat", b"MATLAB 5.0 MAT-file" + bytes(200), "no MATLAB file of version 5"),
+            ("a.mat", b"", "no MATLAB file of version 5"),
             ("a.txt", b"1,2,3", "no arrays that are known here"),
         ],
     )

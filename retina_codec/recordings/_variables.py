@@ -7,17 +7,14 @@ from typing import Any
 
 import h5py
 import numpy as np
-import scipy.io
-from scipy.io.matlab import MatReadError
 
+from . import _mat5
 from ._lazy import Stored
 from ._npy import lazy_npy, zipped_headers
 from ._open_hdf5 import open_hdf5
 
 MATLAB_CLASS = "MATLAB_class"
 READABLE = "double single logical int8 uint8 int16 uint16 int32 uint32 int64 uint64".split()
-# Errors of SciPy's reader on files that are damaged.
-DAMAGED = (MatReadError, ValueError, TypeError, OSError, KeyError, EOFError, MemoryError)
 
 
 class Variables(ABC):
@@ -102,33 +99,22 @@ class _Zipped(Variables):
 
 
 class _Mat(Variables):
-    """MATLAB up to version 7, read by SciPy."""
+    """MATLAB up to version 7."""
 
     def __init__(self, path: Path):
-        self.path = path
-        try:
-            entries = scipy.io.whosmat(path)
-        except DAMAGED as error:
-            msg = f"{path} is not a readable .mat file: {error or type(error).__name__}"
-            raise ValueError(msg) from None
-        self.kinds = {name: kind for name, _, kind in entries}
-        self.found = {name: _shown(shape, kind) for name, shape, kind in entries}
+        self.path, self._stored = path, _mat5.variables(path)
+        self.found = {name: _shown(v.shape, v.kind) for name, v in self._stored.items()}
 
     def array(self, name: str) -> np.ndarray:
-        _refuse_kind(self.path, name, self.kinds[name], READABLE)
-        return self._read(name)
+        _refuse_kind(self.path, name, self._stored[name].kind, READABLE)
+        return _mat5.numbers(self._stored[name])
 
     def trains(self, name: str) -> list[np.ndarray]:
-        _refuse_kind(self.path, name, self.kinds[name], (*READABLE, "cell"))
-        read = self._read(name)
-        return list(read.ravel()) if self.kinds[name] == "cell" else _one_train(read, name)
-
-    def _read(self, name: str) -> np.ndarray:
-        try:
-            return scipy.io.loadmat(self.path, variable_names=[name])[name]
-        except DAMAGED as error:
-            msg = f"{self.path}: {name!r} cannot be read: {error or type(error).__name__}"
-            raise ValueError(msg) from None
+        stored = self._stored[name]
+        _refuse_kind(self.path, name, stored.kind, (*READABLE, _mat5.CELL))
+        if stored.kind == _mat5.CELL:
+            return _mat5.cells(stored)
+        return _one_train(_mat5.numbers(stored), name)
 
 
 class _Hdf5(Variables):
