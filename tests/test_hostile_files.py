@@ -16,7 +16,7 @@ import scipy.io
 import retina_codec
 from retina_codec.datatypes import Recording, Stimulus
 from retina_codec.export import save
-from retina_codec.recordings import load_recording, write_nwb
+from retina_codec.recordings import _open_hdf5, load_recording, write_nwb
 
 CASES = {"nwb": 80, "lab": 60, "open": 40, "own": 16, "npz": 30, "mat": 30}
 RNG = np.random.default_rng(0)
@@ -141,6 +141,14 @@ def test_heap_without_an_end(tmp_path):
         assert f"b.h5 is damaged: its heap of texts at byte {start}" in load_error(
             tmp_path / "b.h5"
         )
+
+
+def test_heaps_are_found_across_blocks(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"GCOL..GGCOLGCO" + b"GCOL")
+    for size in range(1, 20):
+        monkeypatch.setattr(_open_hdf5, "BLOCK_BYTES", size)
+        with open(tmp_path / "a", "rb") as file:
+            assert _open_hdf5._places(file) == [0, 7, 14]
 
 
 def load_error(path):

@@ -18,7 +18,7 @@ from ._declared import check_declared
 MAGIC, VERSION = b"GCOL", 1
 HEADER, OBJECT = struct.Struct("<4sB3xQ"), struct.Struct("<HHxxxxQ")
 ALIGNMENT = 8
-MAX_BYTES = 2**28
+MAX_BYTES, BLOCK_BYTES = 2**28, 2**22
 # Of a type as HDF5 writes it: where its class is, where the kind of variable length, and what they
 # may be.
 CLASS, KIND, NIBBLE, KINDS = 2, 3, 0x0F, (0, 1)
@@ -67,13 +67,33 @@ def check_heaps(path: Path) -> None:
     """
     if path.stat().st_size > MAX_BYTES:
         return
-    content = path.read_bytes()
-    start = content.find(MAGIC)
-    while start >= 0:
-        if not _ends(content, start):
-            msg = f"{path} is damaged: its heap of texts at byte {start} has no end."
-            raise ValueError(msg)
-        start = content.find(MAGIC, start + len(MAGIC))
+    with path.open("rb") as file:
+        for start in _places(file):
+            if not _ends(_heap_at(file, start), 0):
+                msg = f"{path} is damaged: its heap of texts at byte {start} has no end."
+                raise ValueError(msg)
+
+
+def _places(file: Any) -> list[int]:
+    """Find where bytes look like the begin of a heap, without holding the whole file."""
+    found, first, rest = [], 0, b""
+    file.seek(0)
+    while block := file.read(BLOCK_BYTES):
+        block = rest + block
+        place = block.find(MAGIC)
+        while place >= 0:
+            found.append(first + place)
+            place = block.find(MAGIC, place + 1)
+        rest = block[1 - len(MAGIC) :]
+        first += len(block) - len(rest)
+    return found
+
+
+def _heap_at(file: Any, start: int) -> bytes:
+    file.seek(start)
+    head = file.read(HEADER.size)
+    size = HEADER.unpack(head)[2] if len(head) == HEADER.size else 0
+    return head + file.read(min(max(size - HEADER.size, 0), MAX_BYTES))
 
 
 def _ends(content: bytes, start: int) -> bool:
