@@ -151,6 +151,14 @@ def test_heaps_are_found_across_blocks(tmp_path, monkeypatch):
             assert _open_hdf5._places(file) == [0, 7, 14]
 
 
+def test_many_heaps_in_one_place(tmp_path):
+    """To walk through each would take for ever."""
+    head = _open_hdf5.HEADER.pack(b"GCOL", 1, 40_000)
+    (tmp_path / "a.h5").write_bytes(head * 2500 + bytes(40_000))
+    with pytest.raises(ValueError, match="a.h5 is damaged"):
+        _open_hdf5.check_heaps(tmp_path / "a.h5")
+
+
 def load_error(path):
     with pytest.raises(ValueError) as caught:
         load_recording(path, frame_rate_hz=1.0)

@@ -67,9 +67,12 @@ def check_heaps(path: Path) -> None:
     """
     if path.stat().st_size > MAX_BYTES:
         return
+    left = path.stat().st_size
     with path.open("rb") as file:
         for start in _places(file):
-            if not _ends(_heap_at(file, start), 0):
+            heap = _heap_at(file, start, stop=path.stat().st_size)
+            left -= len(heap)
+            if left < 0 or not _ends(heap, 0):  # Heaps do not overlap.
                 msg = f"{path} is damaged: its heap of texts at byte {start} has no end."
                 raise ValueError(msg)
 
@@ -89,11 +92,15 @@ def _places(file: Any) -> list[int]:
     return found
 
 
-def _heap_at(file: Any, start: int) -> bytes:
+def _heap_at(file: Any, start: int, stop: int) -> bytes:
+    """Return a heap, or nothing where bytes only look like one."""
     file.seek(start)
     head = file.read(HEADER.size)
-    size = HEADER.unpack(head)[2] if len(head) == HEADER.size else 0
-    return head + file.read(min(max(size - HEADER.size, 0), MAX_BYTES))
+    if len(head) < HEADER.size:
+        return b""
+    _, version, size = HEADER.unpack(head)
+    is_heap = version == VERSION and HEADER.size <= size <= stop - start
+    return head + file.read(size - HEADER.size) if is_heap else b""
 
 
 def _ends(content: bytes, start: int) -> bool:
