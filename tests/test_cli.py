@@ -49,18 +49,8 @@ SMALL = ["--history-s", 0.1, "--layer", "relu1", "--n-draws", 2, "--n-repeats", 
 FAST = ["--method", "PrincipalComponents"]
 
 
-COMMANDS = [
-    "fetch",
-    "info",
-    "run",
-    "demo",
-    "simulate",
-    "export",
-    "contributions",
-    "decompose",
-    "compare",
-]
-COMMANDS += ["fields", "causal", "phenomena"]
+COMMANDS = ["run", "demo", "simulate", "export", "contributions", "decompose", "compare"]
+COMMANDS += ["fields", "causal", "phenomena", "convert", "fetch", "info"]
 
 
 def test_help_names_the_commands():

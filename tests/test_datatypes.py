@@ -159,7 +159,7 @@ def modes():
 
 
 def test_all_records_are_listed():
-    assert len(RECORDS) == 11
+    assert len(RECORDS) == 12
 
 
 def test_relative_gap_is_a_share_of_the_change():

@@ -23,6 +23,7 @@ from retina_codec.datatypes import (
     Effects,
     Event,
     Fields,
+    Interneurons,
     Maps,
     Modes,
     Predictions,
@@ -56,6 +57,12 @@ def _recording(random):
         repeats=random.random((3, 4, 2)),
         source="here",
         circuit={"seed": 1, "layers": ["bipolar"]},
+    )
+
+
+def _interneurons(random):
+    return Interneurons(
+        stimulus=_stimulus(random), potentials=random.random((N, 2)), kind="bipolar", source="here"
     )
 
 
@@ -198,6 +205,7 @@ EXAMPLES = {
     "Fields": _fields,
     "Effects": _effects,
     "Event": _event,
+    "Interneurons": _interneurons,
     "Maps": _maps,
 }
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ._convert import convert
 from ._images import images
 from ._info import fetch, info
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.add_typer(images)
 app.command()(info)
 app.command()(fetch)
+app.command()(convert)
 
 Out = Annotated[Path, typer.Option(help="Folder of the run; a run that was interrupted goes on.")]
 Seed = Annotated[int, typer.Option(help="Of all random numbers.")]

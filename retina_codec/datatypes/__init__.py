@@ -1,6 +1,7 @@
 """Records: what the steps of the analysis hand to each other. Frozen and self-checking."""
 
 from ._event import Event
+from ._interneurons import Interneurons
 from ._maps import Maps
 from ._record import Record
 from ._records import (
@@ -31,6 +32,7 @@ RECORDS = {
         Fields,
         Effects,
         Event,
+        Interneurons,
         Maps,
     )
 }
@@ -43,6 +45,7 @@ __all__ = [
     "Effects",
     "Event",
     "Fields",
+    "Interneurons",
     "Maps",
     "Modes",
     "Predictions",

@@ -17,9 +17,18 @@ import zarr
 
 from retina_codec.datatypes import Recording, did_you_mean
 
-from . import _lab_hdf5, _nwb, _own
+from . import _lab_hdf5, _nwb, _open_retina, _own
+from ._arrays import from_arrays
+from ._declared import check_declared
 from ._describe import description
+from ._errors import naming
+from ._interneurons import load_interneurons
+from ._lab_experiments import published_cells
+from ._lab_hdf5 import load_stas
 from ._lazy import Joined, Scaled
+from ._load_arrays import load_arrays
+from ._open_hdf5 import open_hdf5
+from ._splits import with_splits
 from ._write_nwb import write_nwb
 from .public import fetch, public_data
 
@@ -30,13 +39,16 @@ __all__ = [
     "Scaled",
     "describe",
     "fetch",
+    "from_arrays",
+    "load_arrays",
+    "load_interneurons",
     "load_recording",
+    "load_stas",
     "public_data",
+    "published_cells",
     "write_nwb",
 ]
 
-TEST_SHARE = 0.15
-MAX_TEST_FRAMES = 5000
 FIRST_BYTES = 8
 LISTED = 10
 
@@ -51,10 +63,14 @@ class Format:
     options: tuple[str, ...] = ()
 
 
+LAB = ("response", "skip_frames", "n_blocks")
+OPEN_RETINA = ("frame_rate_hz", "test_names", "channel")
+
 FORMATS = (
     Format("NWB", _nwb.recognises, _nwb.read, options=("stimulus",)),
     Format("retina_codec file", _own.recognises, _own.read),
-    Format("lab HDF5", _lab_hdf5.recognises, _lab_hdf5.read, options=("response",)),
+    Format("lab HDF5", _lab_hdf5.recognises, _lab_hdf5.read, options=LAB),
+    Format("open-retina session", _open_retina.recognises, _open_retina.read, options=OPEN_RETINA),
 )
 
 
@@ -63,6 +79,12 @@ def load_recording(
     *,
     stimulus: str | None = None,
     response: str | None = None,
+    skip_frames: int | None = None,
+    n_blocks: int | None = None,
+    session: str | None = None,
+    frame_rate_hz: float | None = None,
+    test_names: Sequence[str] | None = None,
+    channel: int | str | None = None,
     cells: Iterable[int] | None = None,
     test_frames: int | None = None,
 ) -> Recording:
@@ -71,12 +93,23 @@ def load_recording(
     Parameters
     ----------
     path
-        An NWB file, the lab's HDF5, or what `export.save` wrote.
+        An NWB file, the lab's HDF5, open-retina's folder or session, or what `export.save` wrote.
     stimulus
         NWB only: name of the stimulus series, or a pattern like "noise*"; needed where a file holds
         several.
     response
         Lab HDF5 only: which stored response, "firing_rate_10ms" unless told otherwise.
+    skip_frames, n_blocks
+        Lab HDF5 only: how many frames at the begin of each block of the training movie count as not
+        observed (NaN), and how many blocks there are, where the experiment is not known by name.
+    session
+        Folder of open-retina only: which session, where there are several.
+    frame_rate_hz
+        open-retina only: frames per second, which its files do not hold.
+    test_names
+        open-retina only: stimuli for testing.
+    channel
+        open-retina only: which colour channel, or "all" for their sum.
     cells
         Which cells to keep, by their position in the file, from 0; all unless told otherwise.
     test_frames
@@ -118,15 +151,26 @@ def load_recording(
     ({'train': (0, 30), 'test': (30, 40)}, (40, 1), ['OFF'])
     """
     path = _existing(Path(path).expanduser())
-    given = {"stimulus": stimulus, "response": response}
+    given = {
+        "stimulus": stimulus,
+        "response": response,
+        "skip_frames": skip_frames,
+        "n_blocks": n_blocks,
+        "session": session,
+        "frame_rate_hz": frame_rate_hz,
+        "test_names": test_names,
+        "channel": channel,
+    }
     options = {name: value for name, value in given.items() if value is not None}
-    with ExitStack() as stack:
+    if path.is_dir() and _open_retina.sessions(path):
+        path = _open_retina.session_file(path, options.pop("session", None))
+    with ExitStack() as stack, naming(path):
         contents = _opened(path, stack)
         reader = _reader(path, contents)
         _check_options(reader, options)
         recording = reader.read(path, contents, **options)
         recording = recording if cells is None else _with_cells(recording, list(cells))
-        recording = _with_splits(recording, test_frames)
+        recording = with_splits(recording, test_frames)
         stack.pop_all()  # Lazy frames need the open file; it closes with the last of them.
     _warn_about_silence(recording)
     return recording
@@ -184,16 +228,18 @@ def _existing(path: Path) -> Path:
 def _opened(path: Path, stack: ExitStack) -> h5py.File | zarr.Group:
     if path.is_dir():
         try:
-            return zarr.open_group(path, mode="r")
+            group = zarr.open_group(path, mode="r")
         except FileNotFoundError:
             msg = f"{path} is a folder, but not one in the Zarr format. Expected a recording."
             raise ValueError(msg) from None
+        check_declared(group, path)
+        return group
     if not h5py.is_hdf5(path):
         with path.open("rb") as file:
             start = file.read(FIRST_BYTES)
         msg = f"{path} is not an HDF5 file (it starts with {start!r}). Expected NWB or lab HDF5."
         raise ValueError(msg)
-    return stack.enter_context(h5py.File(path))
+    return stack.enter_context(open_hdf5(path))
 
 
 def _reader(path: Path, contents: h5py.File | zarr.Group) -> Format:
@@ -207,7 +253,7 @@ def _reader(path: Path, contents: h5py.File | zarr.Group) -> Format:
     raise ValueError(msg)
 
 
-def _check_options(reader: Format, options: dict[str, str]) -> None:
+def _check_options(reader: Format, options: dict[str, Any]) -> None:
     for name in options:
         if name not in reader.options:
             allowed = ", ".join(reader.options) or "none"
@@ -230,27 +276,6 @@ def _with_cells(recording: Recording, cells: Sequence[int]) -> Recording:
         spike_times=None if spikes is None else tuple(spikes[cell] for cell in cells),
         repeats=None if repeats is None else repeats[:, :, cells],
     )
-
-
-def _with_splits(recording: Recording, test_frames: int | None) -> Recording:
-    """Use the file's own splits or, where it has none, keep the last frames for testing."""
-    if recording.splits:
-        if test_frames is not None:
-            msg = f"'test_frames' is for files without splits; this one has {recording.splits}."
-            raise ValueError(msg)
-        if not {"train", "test"} <= set(recording.splits):
-            msg = f"Expected the splits 'train' and 'test', found {', '.join(recording.splits)}."
-            raise ValueError(msg)
-        return recording
-    n_frames = recording.rates.shape[0]
-    n_test = test_frames
-    if n_test is None:
-        n_test = max(1, min(MAX_TEST_FRAMES, int(TEST_SHARE * n_frames)))
-    if not 0 < n_test < n_frames:
-        msg = f"'test_frames' must be above 0 and below {n_frames}, got {n_test}."
-        raise ValueError(msg)
-    first = n_frames - n_test
-    return replace(recording, splits={"train": (0, first), "test": (first, n_frames)})
 
 
 def _warn_about_silence(recording: Recording) -> None:

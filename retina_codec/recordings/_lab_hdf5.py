@@ -12,9 +12,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from retina_codec.datatypes import Recording, Stimulus, did_you_mean
+from retina_codec.datatypes import Fields, Recording, Stimulus, did_you_mean
 
+from ._errors import naming
+from ._lab_experiments import n_blocks_of
 from ._lazy import Joined, Stored
+from ._open_hdf5 import open_hdf5
 
 COUNTS = "binned"
 EXTRA_TEST_BINS = 1
@@ -25,7 +28,14 @@ def recognises(contents: Any) -> bool:
     return isinstance(contents, h5py.File) and {"train", "test"} <= set(contents)
 
 
-def read(path: Path, contents: h5py.File, *, response: str = "firing_rate_10ms") -> Recording:
+def read(
+    path: Path,
+    contents: h5py.File,
+    *,
+    response: str = "firing_rate_10ms",
+    skip_frames: int = 0,
+    n_blocks: int | None = None,
+) -> Recording:
     """Read one experiment: the training part of the movie, followed by the test part.
 
     Parameters
@@ -37,6 +47,12 @@ def read(path: Path, contents: h5py.File, *, response: str = "firing_rate_10ms")
     response
         Which of the stored responses: a smoothed firing rate (Hz, as stored), or "binned" (spike
         counts, turned into Hz).
+    skip_frames
+        How many frames at the begin of each block of the training movie count as not observed: the
+        cells are still adapting to it.
+    n_blocks
+        In how many blocks of equal length the training movie was shown; known for the lab's own
+        experiments by the name of the folder.
 
     Raises
     ------
@@ -49,6 +65,7 @@ def read(path: Path, contents: h5py.File, *, response: str = "firing_rate_10ms")
     n_train, n_frames = contents["train/stimulus"].shape[0], len(movie)
     factor = frame_rate_hz if response == COUNTS else 1.0
     rates = np.concatenate([_rates(contents[part], response) for part in ("train", "test")])
+    _hide_adaptation(rates[:n_train], skip_frames, n_blocks, experiment=path.resolve().parent.name)
     spike_times = _spike_times(contents, n_cells=rates.shape[1])
     return Recording(
         stimulus=Stimulus(
@@ -102,6 +119,27 @@ def _without_extra(bins: h5py.Dataset, n_frames: int) -> Float[np.ndarray, "... 
     return bins[..., :n_frames].astype(np.float64)
 
 
+def _hide_adaptation(
+    rates: Float[np.ndarray, "time cell"],
+    skip_frames: int,
+    n_blocks: int | None,
+    *,
+    experiment: str,
+) -> None:
+    """Mark the first frames of each block as not observed; the movie stays as long as it was."""
+    if not skip_frames:
+        return
+    n_blocks = n_blocks_of(experiment) if n_blocks is None else n_blocks
+    block, rest = divmod(len(rates), n_blocks) if n_blocks > 0 else (0, 1)
+    if rest or not 0 < skip_frames < block:
+        msg = (
+            f"Cannot skip {skip_frames} frames in each of {n_blocks} blocks of equal length: the "
+            f"training movie has {len(rates)} frames. Give another 'skip_frames' or 'n_blocks'."
+        )
+        raise ValueError(msg)
+    rates.reshape(n_blocks, block, -1)[:, :skip_frames] = np.nan
+
+
 def _repeats(
     file: h5py.File, response: str, *, n_test: int, factor: float
 ) -> Float[np.ndarray, "trial time cell"] | None:
@@ -141,3 +179,38 @@ def _numbered(group: h5py.Group) -> list[str]:
 def _cells(n_cells: int, spike_times: tuple[np.ndarray, ...] | None) -> pd.DataFrame:
     table = pd.DataFrame({"cell": [f"cell{number:02d}" for number in range(1, n_cells + 1)]})
     return table if spike_times is None else table.assign(n_spikes=[len(s) for s in spike_times])
+
+
+def load_stas(path: str | Path) -> Fields:
+    """Load the spike-triggered averages that older white-noise files of the lab hold.
+
+    Parameters
+    ----------
+    path
+        A file with train/stas/cell01, cell02, ...
+
+    Returns
+    -------
+    Fields
+        One for each cell, in the order of the cells of the recording.
+
+    Raises
+    ------
+    ValueError
+        If the file holds none, or they are not all (lag, y, x) of one size.
+    """
+    path = Path(path).expanduser()
+    with naming(path), open_hdf5(path) as file:
+        names = _numbered(file["train/stas"]) if "train/stas" in file else []
+        fields = {name: file["train/stas"][name][()].astype(np.float64) for name in names}
+        times = file["train/time"][()] if "train/time" in file else None
+    shapes = {field.shape for field in fields.values()}
+    if times is None or len(shapes) != 1 or len(next(iter(shapes))) != 3:
+        found = ", ".join(map(str, sorted(shapes))) or "none"
+        msg = f"{path}: expected train/time, and train/stas/cell01, ... (lag, y, x), got {found}."
+        raise ValueError(msg)
+    return Fields(
+        values=np.stack(list(fields.values())),
+        items=pd.DataFrame({"cell": np.arange(len(fields)), "name": list(fields)}),
+        frame_rate_hz=1 / float(np.median(np.diff(times))),
+    )

@@ -7,6 +7,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ._errors import naming
+
 
 class Stored:
     """A movie in an HDF5 file; another process that it is sent to opens the file for itself.
@@ -26,7 +28,8 @@ class Stored:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Any:
-        return self.dataset[key]
+        with naming(Path(self.dataset.file.filename)):
+            return self.dataset[key]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype=dtype)

@@ -5,7 +5,6 @@ to be installed and nothing but the spikes is loaded. What only `write_nwb` adds
 scratch/retina_codec and processing/ecephys and is optional.
 """
 
-import json
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from jaxtyping import Float
 
 from retina_codec.datatypes import Recording, Stimulus, did_you_mean
 
+from ._as_written import as_written, extras_from
 from ._frame_clock import measured_edges, observed_frames, rates_in_frames, regular_edges
 from ._lazy import Scaled, Stored
 
@@ -58,7 +58,7 @@ def read(path: Path, contents: h5py.File, *, stimulus: str | None = None) -> Rec
     in_step = np.abs(edges - regular).max() < 0.5 / frame_rate_hz
     units = _units(contents, path)
     spike_times = _ragged(units, "spike_times")
-    extras = json.loads(_text(contents[EXTRAS])) if EXTRAS in contents else {}
+    extras = extras_from(_text(contents[EXTRAS])) if EXTRAS in contents else {}
     splits = _splits(contents, edges)
     repeats = (
         contents[REPEATS]["data"][()].transpose(1, 0, 2) if _stored(contents, REPEATS) else None
@@ -69,7 +69,7 @@ def read(path: Path, contents: h5py.File, *, stimulus: str | None = None) -> Rec
         rates = _binned(units, spike_times, edges, path)
         if repeats is not None:
             rates[slice(*splits["test"])] = repeats.mean(axis=0)
-    return Recording(
+    recording = Recording(
         stimulus=Stimulus(
             frames=_frames(series),
             frame_rate_hz=frame_rate_hz,
@@ -79,13 +79,14 @@ def read(path: Path, contents: h5py.File, *, stimulus: str | None = None) -> Rec
             pixel_um=extras.get("pixel_um"),
         ),
         rates=rates,
-        cells=_cells_table(units, spike_times).rename(columns=extras.get("columns", {})),
+        cells=_cells_table(units, spike_times),
         splits=splits,
         spike_times=spike_times,
         repeats=repeats,
         source=extras.get("source") or path.name,
         circuit=extras.get("circuit"),
     )
+    return as_written(recording, extras, edges)
 
 
 def _refuse_nwb_1(file: h5py.File, path: Path) -> None:

@@ -1,24 +1,23 @@
 """Write a recording as valid NWB 2 that other software reads, too."""
 
-import json
 import os
-import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
-import pandas as pd
 from hdmf.backends.hdf5 import H5DataIO
 from hdmf.data_utils import GenericDataChunkIterator
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 from pynwb.epoch import TimeIntervals
+from pynwb.file import Subject
 from pynwb.image import ImageSeries
-from pynwb.misc import Units
 
 from retina_codec.datatypes import Recording, Stimulus
 
+from ._as_written import extras_of
 from ._frame_clock import (
     observed_frames,
     observed_intervals,
@@ -26,20 +25,31 @@ from ._frame_clock import (
     regular_edges,
 )
 from ._nwb import EXTRAS, FIRING_RATES, REPEATS, SPLITS
+from ._write_cells import add_cells, allowed_name
 
 CHUNK_BYTES = 2**20
 COMPRESSED = {"compression": "gzip", "compression_opts": 4}
-MADE_ON_LOADING = ("unit_id", "n_spikes")
+KEYWORDS = ["retina", "ganglion cells", "visual stimulus"]
+UNKNOWN_AGE, UNKNOWN = "P0D/", "unknown"
 
 
-def write_nwb(recording: Recording, path: str | Path) -> None:
+def write_nwb(
+    recording: Recording,
+    path: str | Path,
+    *,
+    session_start: datetime | None = None,
+    species: str | None = None,
+    sex: str | None = None,
+    age: str | None = None,
+    subject_id: str | None = None,
+) -> None:
     """Write a recording as an NWB 2 file from which `load_recording` gives it back.
 
     Frames become an ImageSeries of their own number type (uint8 keeps the file small), cells become
     units, splits the time intervals "splits". Rates are made from the spikes when the file is
     loaded; where the spikes do not give them back (smoothed rates, no spikes known) they are stored
-    as well. NWB asks for the start of the session, which a recording does not know: the file says
-    when it was written, instead.
+    as well. NWB asks for the start of the session, which a recording does not know: unless told,
+    the file says when it was written, instead.
 
     Parameters
     ----------
@@ -47,10 +57,26 @@ def write_nwb(recording: Recording, path: str | Path) -> None:
         What to write; a lazy movie is copied piece by piece.
     path
         Of the file, ending in .nwb; it appears when it is complete, and replaces an old one.
+    session_start
+        When the recording began.
+    species
+        In Latin, such as "Ambystoma tigrinum".
+    sex
+        M, F, O (other) or U (unknown), which is the default.
+    age
+        As an ISO 8601 duration such as "P90D"; without it, "P0D/" (nothing is known).
+    subject_id
+        Name of the animal.
+
+    Raises
+    ------
+    ValueError
+        If the name of the file, the frames or the cells cannot be written.
 
     Examples
     --------
     >>> import tempfile
+    >>> import pandas as pd
     >>> from retina_codec.datatypes import Stimulus
     >>> recording = Recording(
     ...     stimulus=Stimulus(frames=np.zeros((40, 4, 4), dtype=np.uint8), frame_rate_hz=100.0),
@@ -67,40 +93,53 @@ def write_nwb(recording: Recording, path: str | Path) -> None:
     if path.suffix != ".nwb":
         msg = f"An NWB file must end in .nwb, got {path.name!r}."
         raise ValueError(msg)
+    subject = {
+        "subject_id": subject_id or UNKNOWN,
+        "species": species,
+        "sex": sex or "U",
+        "age": age or UNKNOWN_AGE,
+    }
+    contents = _nwb_file(recording, session_start, subject)
     part = path.with_name(f".{path.stem}.{uuid4().hex[:8]}.nwb")
     try:
         with NWBHDF5IO(part, "w") as io:
-            io.write(_nwb_file(recording))
+            io.write(contents)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def _nwb_file(recording: Recording) -> NWBFile:
+def _nwb_file(
+    recording: Recording, session_start: datetime | None, subject: Mapping[str, str | None]
+) -> NWBFile:
     now = datetime.now(UTC)
+    about = f"Written by retina_codec; source: {recording.source or 'not said'}."
+    if session_start is None:
+        about += " The start of the session is when this file was written."
     nwb = NWBFile(
-        session_description=f"Written by retina_codec; source: {recording.source or 'not said'}. "
-        "The start of the session is when this file was written.",
+        session_description=about,
         identifier=str(uuid4()),
-        session_start_time=now,
+        session_start_time=_with_zone(session_start or now),
         file_create_date=now,
+        experiment_description="Responses of retinal ganglion cells to a visual stimulus.",
+        keywords=KEYWORDS,
+        subject=Subject(**{name: value for name, value in subject.items() if value is not None}),
     )
     nwb.add_stimulus(_image_series(recording))
-    _add_units(nwb, recording)
+    cells, names = add_cells(nwb, recording, _edges(recording))
     _add_splits(nwb, recording)
-    _add_rates(nwb, recording)
-    extras = {
-        "source": recording.source,
-        "pixel_um": recording.stimulus.pixel_um,
-        "circuit": recording.circuit,
-        "columns": {_column(name): name for name in recording.cells if _column(name) != name},
-    }
+    _add_processed(nwb, [*([] if cells is None else [cells]), *_rate_tables(recording)])
     nwb.add_scratch(
-        json.dumps(extras),
+        extras_of(recording, names),
         name=_name(EXTRAS),
         description="What retina_codec needs to load this recording again, as JSON.",
     )
     return nwb
+
+
+def _with_zone(moment: datetime) -> datetime:
+    """Take a moment without a time zone as one of the clock of this machine."""
+    return moment if moment.tzinfo else moment.astimezone()
 
 
 def _name(place: str) -> str:
@@ -132,7 +171,7 @@ def _image_series(recording: Recording) -> ImageSeries:
     stimulus = recording.stimulus
     size = f"; a pixel is {stimulus.pixel_um} um on the retina" if stimulus.pixel_um else ""
     return ImageSeries(
-        name=re.sub(r"[/:]", "_", stimulus.name),
+        name=allowed_name(stimulus.name, "stimulus"),
         description=f"Stimulus movie, axes frame, row, column{size}.",
         data=H5DataIO(_Blocks(stimulus.frames), **COMPRESSED),
         unit="n.a.",
@@ -149,47 +188,14 @@ def _timing(stimulus: Stimulus) -> dict[str, Any]:
 def _edges(recording: Recording) -> np.ndarray:
     stimulus = recording.stimulus
     if stimulus.times is not None:
-        times = np.asarray(stimulus.times)
+        times = np.asarray(stimulus.times, dtype=np.float64)
+        if len(times) < 2 or not (np.diff(times) > 0).all():
+            msg = "The times of the frames must ascend, and be at least two, to be written as NWB."
+            raise ValueError(msg)
         return np.append(times, times[-1] + np.median(np.diff(times)))
     return regular_edges(
         stimulus.frames.shape[0], float(stimulus.frame_rate_hz), start_s=float(stimulus.start_s)
     )
-
-
-def _add_units(nwb: NWBFile, recording: Recording) -> None:
-    cells = recording.cells
-    columns = {name: _plain(cells[name]) for name in cells if name not in MADE_ON_LOADING}
-    for name in columns:
-        nwb.add_unit_column(name=_column(name), description=name.replace("_", " "))
-    for cell in range(len(cells)):
-        row = {_column(name): values[cell] for name, values in columns.items()}
-        unit_id = int(cells["unit_id"].iloc[cell]) if "unit_id" in cells else cell
-        nwb.add_unit(id=unit_id, **row, **_spikes(recording, cell))
-
-
-def _column(name: str) -> str:
-    """Name of a column of units; NWB uses some names itself and forbids others."""
-    taken = hasattr(Units, name) or name in [column["name"] for column in Units.__columns__]
-    return re.sub(r"[/:]", "_", f"cell_{name}" if taken else name)
-
-
-def _plain(column: pd.Series) -> list[Any]:
-    """Return numbers and truth values as they are, everything else as text."""
-    return list(column if column.dtype.kind in "iufb" else column.map(str))
-
-
-def _spikes(recording: Recording, cell: int) -> dict[str, np.ndarray]:
-    """Spike times of one unit and, where it was not observed throughout, when it was."""
-    if recording.spike_times is None:
-        return {}
-    spikes = np.asarray(recording.spike_times[cell], dtype=np.float64)
-    if not np.isnan(recording.rates).any():
-        return {"spike_times": spikes}
-    observed = ~np.isnan(np.asarray(recording.rates[:, cell]))
-    return {
-        "spike_times": spikes,
-        "obs_intervals": observed_intervals(observed, _edges(recording)),
-    }
 
 
 def _add_splits(nwb: NWBFile, recording: Recording) -> None:
@@ -203,8 +209,8 @@ def _add_splits(nwb: NWBFile, recording: Recording) -> None:
     nwb.add_time_intervals(table)
 
 
-def _add_rates(nwb: NWBFile, recording: Recording) -> None:
-    """Store what the spikes do not tell: trials, and rates that are not spikes per frame."""
+def _rate_tables(recording: Recording) -> list[TimeSeries]:
+    """Series of what the spikes do not tell: trials, and rates that are not spikes per frame."""
     series = []
     if recording.repeats is not None:
         trials = np.asarray(recording.repeats).transpose(1, 0, 2)
@@ -219,8 +225,12 @@ def _add_rates(nwb: NWBFile, recording: Recording) -> None:
         start = recording.stimulus.start_s
         rates = np.asarray(recording.rates)
         series.append(_rate_series(_name(FIRING_RATES), rates, about, start, recording))
-    if series:
-        nwb.create_processing_module("ecephys", "Firing rates.").add(series)
+    return series
+
+
+def _add_processed(nwb: NWBFile, parts: Sequence[Any]) -> None:
+    if parts:
+        nwb.create_processing_module("ecephys", "Firing rates.").add(list(parts))
 
 
 def _rate_series(
@@ -241,6 +251,8 @@ def _spikes_give_rates(recording: Recording) -> bool:
     if recording.spike_times is None:
         return False
     edges, rates = _edges(recording), np.asarray(recording.rates)
+    if rates.dtype != np.float64:
+        return False
     made = rates_in_frames(recording.spike_times, edges)
     for cell, observed in enumerate(~np.isnan(rates.T)):
         if observed.any():

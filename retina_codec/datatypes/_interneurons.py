@@ -1,0 +1,31 @@
+"""Interneurons that were recorded themselves, to set beside the units of a network."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxtyping import Float
+
+from ._record import Record
+from ._records import Stimulus
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Interneurons(Record):
+    """Stimulus and membrane potentials of bipolar, amacrine or horizontal cells.
+
+    Attributes
+    ----------
+    stimulus
+        The movie that all potentials refer to.
+    potentials
+        Membrane potential of each cell during each frame, without its slow drift.
+    kind
+        What the cells are.
+    source
+        Where the recording came from.
+    """
+
+    stimulus: Stimulus
+    potentials: Float[Any, "time cell"] = field(metadata={"long_name": "membrane potential"})
+    kind: str = ""
+    source: str = ""
