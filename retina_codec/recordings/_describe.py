@@ -157,7 +157,7 @@ def _loading(load: Load, path: Path, **options: Any) -> dict[str, Any]:
         try:
             found = _loaded(load(path, **options))
         except BROKEN as error:
-            found = {"ready": False, "needs": one_line(error)}
+            found = {"ready": False, "needs": one_line(error).removeprefix(f"{path}: ")}
     said = list(dict.fromkeys(one_line(warning.message) for warning in caught))
     return found | {"warnings": said}
 
