@@ -5,8 +5,8 @@ and the function that reads it. Bin t of all rates belongs to frame t of the sti
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,40 @@ import h5py
 import numpy as np
 import zarr
 
-from retina_codec.datatypes import Recording, did_you_mean
+from retina_codec.datatypes import Recording, Stimulus, did_you_mean
 
 from . import _lab_hdf5, _nwb, _own
-from ._lazy import Joined, Scaled
+from ._axes import coherence, luminance, one_channel
+from ._frame_clock import as_recorded, filled, refused, resampled, trimmed
+from ._lazy import Joined, Picked, Scaled
+from ._nwb import load_intervals
 from ._write_nwb import write_nwb
 
-__all__ = ["FORMATS", "Format", "Joined", "Scaled", "load_recording", "write_nwb"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "Joined",
+    "Picked",
+    "Scaled",
+    "as_recorded",
+    "coherence",
+    "filled",
+    "load_intervals",
+    "load_recording",
+    "luminance",
+    "one_channel",
+    "refused",
+    "resampled",
+    "trimmed",
+    "write_nwb",
+]
 
 TEST_SHARE = 0.15
 MAX_TEST_FRAMES = 5000
 FIRST_BYTES = 8
 LISTED = 10
+NWB_OPTIONS = ("stimulus", "repeats", "axes", "colour", "timing")
+DAMAGED = (OSError, KeyError, RuntimeError, TypeError, AttributeError, IndexError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -40,7 +62,7 @@ class Format:
 
 
 FORMATS = (
-    Format("NWB", _nwb.recognises, _nwb.read, options=("stimulus",)),
+    Format("NWB", _nwb.recognises, _nwb.read, options=NWB_OPTIONS),
     Format("retina_codec file", _own.recognises, _own.read),
     Format("lab HDF5", _lab_hdf5.recognises, _lab_hdf5.read, options=("response",)),
 )
@@ -49,10 +71,14 @@ FORMATS = (
 def load_recording(
     path: str | Path,
     *,
-    stimulus: str | None = None,
+    stimulus: str | Stimulus | None = None,
     response: str | None = None,
     cells: Iterable[int] | None = None,
     test_frames: int | None = None,
+    repeats: str | None = None,
+    axes: str | None = None,
+    colour: Callable[[np.ndarray], np.ndarray] | None = None,
+    timing: Callable[[np.ndarray, int], Any] | None = None,
 ) -> Recording:
     """Load stimulus and responses from a file; its format is seen from what is inside.
 
@@ -61,8 +87,9 @@ def load_recording(
     path
         An NWB file, the lab's HDF5, or what `export.save` wrote.
     stimulus
-        NWB only: name of the stimulus series, or a pattern like "noise*"; needed where a file holds
-        several.
+        NWB only: name of the stimulus, needed where a file holds several; or a pattern like
+        "noise*", whose stimuli are joined in the order of their times; or a Stimulus made from what
+        the file says in words and numbers, on the clock of the file.
     response
         Lab HDF5 only: which stored response, "firing_rate_10ms" unless told otherwise.
     cells
@@ -70,6 +97,18 @@ def load_recording(
     test_frames
         For files that do not say which part is for testing: how many frames at the end; 15 % but
         at most 5000 unless told otherwise.
+    repeats
+        NWB only: name of a table of intervals, such as "trials", in which one part of the movie is
+        shown each time; "trials:kind=repeat" takes the rows whose column "kind" says so. One of
+        them becomes the split "test".
+    axes
+        NWB only: order of the axes of the movie in the file, such as "x y time", where it is not
+        "time y x" (and "channel").
+    colour
+        NWB only: what to make of colours, `luminance` or `one_channel(1)`.
+    timing
+        NWB only: what to do about gaps between frames, `as_recorded` (NaN in them), `filled`,
+        `refused`, `trimmed` or `resampled(100.0)`.
 
     Returns
     -------
@@ -106,13 +145,15 @@ def load_recording(
     ({'train': (0, 30), 'test': (30, 40)}, (40, 1), ['OFF'])
     """
     path = _existing(Path(path).expanduser())
-    given = {"stimulus": stimulus, "response": response}
+    given = {"stimulus": stimulus, "response": response, "repeats": repeats}
+    given |= {"axes": axes, "colour": colour, "timing": timing}
     options = {name: value for name, value in given.items() if value is not None}
     with ExitStack() as stack:
         contents = _opened(path, stack)
         reader = _reader(path, contents)
         _check_options(reader, options)
-        recording = reader.read(path, contents, **options)
+        with _naming(path, reader):
+            recording = reader.read(path, contents, **options)
         recording = recording if cells is None else _with_cells(recording, list(cells))
         recording = _with_splits(recording, test_frames)
         stack.pop_all()  # Lazy frames need the open file; it closes with the last of them.
@@ -128,6 +169,21 @@ def _existing(path: Path) -> Path:
     return path
 
 
+@contextmanager
+def _naming(path: Path, reader: Format) -> Iterator[None]:
+    """Turn whatever a damaged file raises into one error that names it."""
+    try:
+        yield
+    except ValueError as error:
+        if path.name in str(error):
+            raise
+        msg = f"{path}: {error}"
+        raise ValueError(msg) from error
+    except DAMAGED as error:
+        msg = f"{path} is damaged, or not laid out as a {reader.name} is: {error!r}."
+        raise ValueError(msg) from error
+
+
 def _opened(path: Path, stack: ExitStack) -> h5py.File | zarr.Group:
     if path.is_dir():
         try:
@@ -140,7 +196,11 @@ def _opened(path: Path, stack: ExitStack) -> h5py.File | zarr.Group:
             start = file.read(FIRST_BYTES)
         msg = f"{path} is not an HDF5 file (it starts with {start!r}). Expected NWB or lab HDF5."
         raise ValueError(msg)
-    return stack.enter_context(h5py.File(path))
+    try:
+        return stack.enter_context(h5py.File(path))
+    except OSError as error:
+        msg = f"{path} is a damaged HDF5 file: {error}."
+        raise ValueError(msg) from error
 
 
 def _reader(path: Path, contents: h5py.File | zarr.Group) -> Format:
@@ -154,7 +214,7 @@ def _reader(path: Path, contents: h5py.File | zarr.Group) -> Format:
     raise ValueError(msg)
 
 
-def _check_options(reader: Format, options: dict[str, str]) -> None:
+def _check_options(reader: Format, options: dict[str, Any]) -> None:
     for name in options:
         if name not in reader.options:
             allowed = ", ".join(reader.options) or "none"

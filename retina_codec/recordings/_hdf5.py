@@ -58,7 +58,7 @@ def texts(dataset: h5py.Dataset) -> np.ndarray:
         msg = f"expected text in {dataset.name}, got {dataset.dtype}."
         raise ValueError(msg)
     whole(dataset)
-    return dataset.asstr()[()]
+    return np.asarray(dataset.asstr()[()], dtype=object)
 
 
 def numbers(dataset: Any) -> np.ndarray:
@@ -85,11 +85,14 @@ def check_movie(dataset: Any) -> None:
         If there are no numbers, no data behind the shape, or frames beyond all measure.
     """
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in NUMBERS:
-        msg = f"expected frames of numbers in {dataset.name}, got {getattr(dataset, 'dtype', dataset)}."
+        kind = getattr(dataset, "dtype", type(dataset).__name__)
+        msg = f"expected frames of numbers in {dataset.name}, got {kind}."
         raise ValueError(msg)
     elsewhere = dataset.is_virtual or dataset.external
     if dataset.size and not elsewhere and not dataset.id.get_storage_size():
-        msg = f"{dataset.name} declares the shape {dataset.shape}, but the file holds no data of it."
+        msg = (
+            f"{dataset.name} declares the shape {dataset.shape}, but the file holds no data of it."
+        )
         raise ValueError(msg)
     frame_bytes = dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=object))
     chunk_bytes = dataset.dtype.itemsize * int(np.prod(dataset.chunks or 0, dtype=object))
