@@ -105,7 +105,7 @@ def load_intervals(path: str | Path, name: str) -> pd.DataFrame:
 def _refuse_other_versions(contents: Any, path: Path) -> None:
     if isinstance(contents, zarr.Group):
         msg = (
-            f"{path} is NWB in the Zarr format, whose texts and links may be pickled Python "
+            f"{path} is NWB in the Zarr format, whose texts and links may be serialised Python "
             "objects; these are never loaded here. Convert it to HDF5 first: read it with "
             "hdmf_zarr.NWBZarrIO and export it with pynwb.NWBHDF5IO."
         )
@@ -175,7 +175,7 @@ def _recording(
     units = units_table(file, path)
     spike_times = spike_times_of(units)
     extras = {} if EXTRAS not in file else json.loads(texts(file[EXTRAS]).item())
-    own = file if extras and not is_given else {}
+    own = file if EXTRAS in file and not is_given else {}
     splits = splits_of(file, clock.edges) if not is_given else {}
     trials = numbers(own[REPEATS]["data"]).transpose(1, 0, 2) if REPEATS in own else None
     if FIRING_RATES in own:
