@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 import pynwb
 import pytest
-from pynwb.base import Images
-from pynwb.image import GrayscaleImage, ImageSeries, IndexSeries, OpticalSeries
+from pynwb.image import ImageSeries, OpticalSeries
 
 from retina_codec import recordings
 from retina_codec.datatypes import Fields, Recording, Stimulus
@@ -271,37 +270,18 @@ class TestNwb:
             load_recording(tmp_path / "a.nwb", stimulus="scene")
 
     def test_the_one_readable_stimulus_is_taken(self, tmp_path):
-        colour = movie("colour", data=np.zeros((N, 4, 3, 3), dtype=np.uint8))
-        nwb_file(tmp_path / "a.nwb", colour, movie("noise"))
+        deep = movie("deep", data=np.zeros((N, 4, 3, 7), dtype=np.uint8))
+        nwb_file(tmp_path / "a.nwb", deep, movie("noise"))
         assert load_recording(tmp_path / "a.nwb").stimulus.name == "noise"
 
     def test_other_encodings_are_refused(self, tmp_path):
-        external = movie(
-            "film", data=None, unit=None, external_file=["a.avi"], format="external", num_samples=5
-        )
-        colour = movie("colour", data=np.zeros((N, 4, 3, 3), dtype=np.uint8))
-        nwb_file(tmp_path / "a.nwb", external, colour)
-        found = r"'colour' \(ImageSeries, shape \(40, 4, 3, 3\)\), 'film' \(.*external movie\)"
-        with pytest.raises(ValueError, match=f"{found}. This version reads ImageSeries and Opt"):
-            load_recording(tmp_path / "a.nwb")
-        with pytest.raises(ValueError, match="No stimulus that can be read"):
-            load_recording(tmp_path / "a.nwb", stimulus="film")
-
-    def test_index_series_is_refused(self, tmp_path):
-        nwb = pynwb.NWBFile("a session", "id", datetime(2026, 1, 1, tzinfo=UTC))
-        image = GrayscaleImage(name="i0", data=MOVIE[0])
-        order = pynwb.base.ImageReferences(name="order_of_images", data=[image])
-        images = Images(name="images", images=[image], order_of_images=order)
-        nwb.add_stimulus_template(images)
-        data = np.zeros(5, dtype=np.uint32)
-        nwb.add_stimulus(
-            IndexSeries(name="flashed", data=data, unit="N/A", rate=1.0, indexed_images=images)
-        )
-        nwb.add_unit(spike_times=[0.1])
-        with pynwb.NWBHDF5IO(tmp_path / "a.nwb", "w") as io:
-            io.write(nwb, cache_spec=False)
-        with pytest.raises(ValueError, match=r"'flashed' \(IndexSeries, shape \(5,\)\)"):
-            load_recording(tmp_path / "a.nwb")
+        deep = movie("deep", data=np.zeros((N, 4, 3, 7), dtype=np.uint8))
+        sound = pynwb.TimeSeries(name="sound", data=np.zeros(N), unit="V", rate=RATE_HZ)
+        nwb_file(tmp_path / "a.nwb", deep, sound)
+        found = r"'deep' \(ImageSeries, shape \(40, 4, 3, 7\)\), 'sound' \(TimeSeries, shape"
+        for asked in (None, "sound"):
+            with pytest.raises(ValueError, match=f"{found}.*This version reads ImageSeries and"):
+                load_recording(tmp_path / "a.nwb", stimulus=asked)
 
     def test_no_stimulus_or_only_intervals(self, tmp_path):
         nwb_file(tmp_path / "a.nwb")

@@ -15,18 +15,21 @@ import h5py
 import numpy as np
 import zarr
 
-from retina_codec.datatypes import Recording, did_you_mean
+from retina_codec.datatypes import Recording, Stimulus, did_you_mean
 
 from . import _lab_hdf5, _nwb, _open_retina, _own
 from ._arrays import from_arrays
+from ._axes import coherence, luminance, one_channel
 from ._declared import check_declared
 from ._describe import description
 from ._errors import naming
+from ._frame_clock import as_recorded, filled, refused, resampled, trimmed
 from ._interneurons import load_interneurons
 from ._lab_experiments import published_cells
 from ._lab_hdf5 import load_stas
-from ._lazy import Joined, Scaled
+from ._lazy import Joined, Picked, Scaled
 from ._load_arrays import load_arrays
+from ._nwb import load_intervals
 from ._open_hdf5 import open_hdf5
 from ._splits import with_splits
 from ._write_nwb import write_nwb
@@ -36,21 +39,32 @@ __all__ = [
     "FORMATS",
     "Format",
     "Joined",
+    "Picked",
     "Scaled",
+    "as_recorded",
+    "coherence",
     "describe",
     "fetch",
+    "filled",
     "from_arrays",
     "load_arrays",
     "load_interneurons",
+    "load_intervals",
     "load_recording",
     "load_stas",
+    "luminance",
+    "one_channel",
     "public_data",
     "published_cells",
+    "refused",
+    "resampled",
+    "trimmed",
     "write_nwb",
 ]
 
 FIRST_BYTES = 8
 LISTED = 10
+NWB_OPTIONS = ("stimulus", "repeats", "axes", "colour", "timing")
 
 
 @dataclass(frozen=True)
@@ -67,7 +81,7 @@ LAB = ("response", "skip_frames", "n_blocks")
 OPEN_RETINA = ("frame_rate_hz", "test_names", "channel")
 
 FORMATS = (
-    Format("NWB", _nwb.recognises, _nwb.read, options=("stimulus",)),
+    Format("NWB", _nwb.recognises, _nwb.read, options=NWB_OPTIONS),
     Format("retina_codec file", _own.recognises, _own.read),
     Format("lab HDF5", _lab_hdf5.recognises, _lab_hdf5.read, options=LAB),
     Format("open-retina session", _open_retina.recognises, _open_retina.read, options=OPEN_RETINA),
@@ -77,7 +91,7 @@ FORMATS = (
 def load_recording(
     path: str | Path,
     *,
-    stimulus: str | None = None,
+    stimulus: str | Stimulus | None = None,
     response: str | None = None,
     skip_frames: int | None = None,
     n_blocks: int | None = None,
@@ -87,6 +101,10 @@ def load_recording(
     channel: int | str | None = None,
     cells: Iterable[int] | None = None,
     test_frames: int | None = None,
+    repeats: str | None = None,
+    axes: str | None = None,
+    colour: Callable[[np.ndarray], np.ndarray] | None = None,
+    timing: Callable[[np.ndarray, int], Any] | None = None,
 ) -> Recording:
     """Load stimulus and responses from a file; its format is seen from what is inside.
 
@@ -95,8 +113,9 @@ def load_recording(
     path
         An NWB file, the lab's HDF5, open-retina's folder or session, or what `export.save` wrote.
     stimulus
-        NWB only: name of the stimulus series, or a pattern like "noise*"; needed where a file holds
-        several.
+        NWB only: name of the stimulus, needed where a file holds several; or a pattern like
+        "noise*", whose stimuli are joined in the order of their times; or a Stimulus made from what
+        the file says in words and numbers, on the clock of the file.
     response
         Lab HDF5 only: which stored response, "firing_rate_10ms" unless told otherwise.
     skip_frames, n_blocks
@@ -115,6 +134,18 @@ def load_recording(
     test_frames
         For files that do not say which part is for testing: how many frames at the end; 15 % but
         at most 5000 unless told otherwise.
+    repeats
+        NWB only: name of a table of intervals, such as "trials", in which one part of the movie is
+        shown each time; "trials:kind=repeat" takes the rows whose column "kind" says so. One of
+        them becomes the split "test".
+    axes
+        NWB only: order of the axes of the movie in the file, such as "x y time", where it is not
+        "time y x" (and "channel").
+    colour
+        NWB only: what to make of colours, `luminance` or `one_channel(1)`.
+    timing
+        NWB only: what to do about gaps between frames, `as_recorded` (NaN in them), `filled`,
+        `refused`, `trimmed` or `resampled(100.0)`.
 
     Returns
     -------
@@ -160,6 +191,10 @@ def load_recording(
         "frame_rate_hz": frame_rate_hz,
         "test_names": test_names,
         "channel": channel,
+        "repeats": repeats,
+        "axes": axes,
+        "colour": colour,
+        "timing": timing,
     }
     options = {name: value for name, value in given.items() if value is not None}
     if path.is_dir() and _open_retina.sessions(path):

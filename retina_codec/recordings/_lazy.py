@@ -1,6 +1,6 @@
 """Movies that stay in their file: arrays that read only the frames that are asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,16 @@ import numpy as np
 
 from ._errors import naming
 
+MAX_KEPT_BYTES = 2**28
+DENSE = 4
+KEPT_PICTURES = 32
+
 
 class Stored:
     """A movie in an HDF5 file; another process that it is sent to opens the file for itself.
+
+    The chunks that the last slice ended in are kept, so that slices which follow or overlap one
+    another do not decompress them again.
 
     Examples
     --------
@@ -23,13 +30,36 @@ class Stored:
     def __init__(self, dataset: h5py.Dataset):
         self.dataset = dataset
         self.shape, self.ndim, self.dtype = dataset.shape, dataset.ndim, dataset.dtype
+        self._chunk = _frames_in_chunk(dataset)
+        self._kept: tuple[int, Any] = (-1, None)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Any:
         with naming(Path(self.dataset.file.filename)):
+            if isinstance(key, slice) and self._chunk:
+                start, stop, step = key.indices(len(self))
+                if step == 1 and start < stop:
+                    return self._block(start, stop)
             return self.dataset[key]
+
+    def _block(self, start: int, stop: int) -> np.ndarray:
+        """Take the first frames from the chunks at hand, read the others, keep the last chunks."""
+        (number, kept), pieces = self._kept, []
+        if number == start // self._chunk:
+            first = number * self._chunk
+            pieces.append(kept[start - first : stop - first])
+            start = first + len(kept)
+        if start < stop:
+            last = (stop - 1) // self._chunk
+            first = last * self._chunk
+            if start < first:
+                pieces.append(self.dataset[start:first])
+            kept = self.dataset[first : first + self._chunk]
+            self._kept = (last, kept)
+            pieces.append(kept[max(start - first, 0) : stop - first])
+        return np.concatenate(pieces)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype=dtype)
@@ -40,6 +70,13 @@ class Stored:
 
 def _opened_again(path: str, name: str) -> Stored:
     return Stored(h5py.File(path)[name])
+
+
+def _frames_in_chunk(dataset: h5py.Dataset) -> int:
+    """Frames that are decompressed together; 0 if there are no chunks, or too large ones."""
+    n_frames = dataset.chunks[0] if dataset.chunks else 0
+    frame_bytes = dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))
+    return n_frames if min(n_frames, len(dataset)) * frame_bytes <= MAX_KEPT_BYTES else 0
 
 
 class Joined:
@@ -134,3 +171,152 @@ class Scaled:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype=dtype)
+
+
+class Picked:
+    """Frames of a movie in the order in which they were shown; -1 stands for a blank screen.
+
+    Examples
+    --------
+    >>> movie = np.arange(3.0).reshape(3, 1, 1)
+    >>> Picked(movie, np.array([2, -1, 2, 0]), blank=9.0)[:3].ravel().tolist()
+    [2.0, 9.0, 2.0]
+    """
+
+    def __init__(self, frames: Any, index: np.ndarray, *, blank: float = 0.0):
+        self.frames, self.index, self.blank = frames, index, blank
+        self.shape, self.ndim = (len(index), *frames.shape[1:]), frames.ndim
+        has_blanks = bool(len(index)) and index.min() < 0
+        self.dtype = np.result_type(frames.dtype, np.float32) if has_blanks else frames.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        index = self.index[key]
+        return self._shown(index) if np.ndim(index) else self._shown(index[np.newaxis])[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype=dtype)
+
+    def _shown(self, index: np.ndarray) -> np.ndarray:
+        out = np.full((len(index), *self.shape[1:]), self.blank, self.dtype)
+        is_frame = index >= 0
+        if is_frame.any():
+            unique, back = np.unique(index[is_frame], return_inverse=True)
+            out[is_frame] = _at(self.frames, unique)[back]
+        return out
+
+
+def _at(frames: Any, ascending: np.ndarray) -> np.ndarray:
+    """Read single frames: as one block where they lie close together."""
+    first, stop = int(ascending[0]), int(ascending[-1]) + 1
+    if stop - first <= DENSE * len(ascending):
+        return np.asarray(frames[first:stop])[ascending - first]
+    return np.concatenate([np.asarray(frames[i : i + 1]) for i in map(int, ascending)])
+
+
+class Grey:
+    """A colour movie "time y x channel" seen through a function that leaves one number a pixel.
+
+    Examples
+    --------
+    >>> movie = np.arange(12.0).reshape(2, 1, 2, 3)
+    >>> Grey(movie, lambda frames: frames[..., 1])[1:].tolist()
+    [[[7.0, 10.0]]]
+    """
+
+    def __init__(self, frames: Any, to_grey: Callable[[np.ndarray], np.ndarray]):
+        self.frames, self.to_grey = frames, to_grey
+        self.shape, self.ndim = tuple(frames.shape[:3]), 3
+        seen = to_grey(np.zeros((1, *frames.shape[1:]), frames.dtype))
+        if seen.shape != (1, *self.shape[1:]):
+            msg = (
+                f"'colour' must turn frames (time, y, x, channel) of shape "
+                f"{(1, *frames.shape[1:])} into (1, {self.shape[1]}, {self.shape[2]}), "
+                f"got {seen.shape}."
+            )
+            raise ValueError(msg)
+        self.dtype = seen.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        frames = np.asarray(self.frames[key])
+        return self.to_grey(frames) if frames.ndim > 3 else self.to_grey(frames[np.newaxis])[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype=dtype)
+
+
+class Turned:
+    """A movie whose file has its axes in another order.
+
+    `order` says where in the file the axes time, y, x (and channel) are.
+
+    Examples
+    --------
+    >>> Turned(np.zeros((4, 3, 7)), (2, 1, 0))[2:].shape
+    (5, 3, 4)
+    """
+
+    def __init__(self, frames: Any, order: Sequence[int]):
+        self.frames, self.order = frames, tuple(order)
+        self.shape = tuple(frames.shape[axis] for axis in self.order)
+        self.ndim, self.dtype = frames.ndim, frames.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        if np.ndim(key) == 0 and not isinstance(key, slice):
+            frame = range(len(self))[key]
+            return self[frame : frame + 1][0]
+        along_time = self.order[0]
+        where = key if along_time == 0 else (slice(None),) * along_time + (key,)
+        return np.asarray(self.frames[where]).transpose(self.order)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype=dtype)
+
+
+class Pictures:
+    """Single pictures of one size, as if they were a movie; those last read are kept.
+
+    Examples
+    --------
+    >>> Pictures([np.zeros((2, 3)), np.ones((2, 3))])[1:].mean()
+    np.float64(1.0)
+    """
+
+    def __init__(self, pictures: Sequence[Any]):
+        self.pictures = tuple(pictures)
+        shapes = {tuple(picture.shape) for picture in self.pictures}
+        if len(shapes) != 1:
+            msg = f"Pictures can only be shown as a movie if they have one size, got {shapes}."
+            raise ValueError(msg)
+        self.shape = (len(self.pictures), *shapes.pop())
+        self.ndim = len(self.shape)
+        self.dtype = np.result_type(*(picture.dtype for picture in self.pictures))
+        self._kept: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        chosen = np.arange(len(self))[key]
+        if np.ndim(chosen) == 0:
+            return self._picture(int(chosen)).copy()
+        pictures = [self._picture(int(i)) for i in chosen]
+        return np.stack(pictures) if pictures else np.empty((0, *self.shape[1:]), self.dtype)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype=dtype)
+
+    def _picture(self, number: int) -> np.ndarray:
+        if number not in self._kept:
+            if len(self._kept) >= KEPT_PICTURES:
+                self._kept.clear()
+            self._kept[number] = np.asarray(self.pictures[number][:], dtype=self.dtype)
+        return self._kept[number]
