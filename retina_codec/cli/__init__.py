@@ -32,7 +32,7 @@ Stimulus = Annotated[
     str | None, typer.Option(help="Name of the stimulus, where the file has several.")
 ]
 TestFrames = Annotated[
-    int | None, typer.Option(help="Frames at the end to hold out [min(5000, 15 %)].")
+    int | None, typer.Option(help="Frames at the end to hold out (min(5000, 15 %)).")
 ]
 Layers = Annotated[list[str] | None, typer.Option(help="Layer to explain; repeat for several.")]
 Target = Annotated[str, typer.Option(help="What to explain: surprisal, population-sum or cell-N.")]
@@ -269,7 +269,7 @@ def causal(
 def phenomena(
     run_folder: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     name: Annotated[
-        list[str] | None, typer.Option(help="Which phenomenon; repeat for several [all].")
+        list[str] | None, typer.Option(help="Which phenomenon; repeat for several (all).")
     ] = None,
     quiet: Quiet = False,
 ) -> None:

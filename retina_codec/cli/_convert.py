@@ -16,7 +16,7 @@ def convert(
         str | None, typer.Option(help="NWB: name of the stimulus, where there are several.")
     ] = None,
     response: Annotated[
-        str | None, typer.Option(help="Lab HDF5: which response [firing_rate_10ms].")
+        str | None, typer.Option(help="Lab HDF5: which response (firing_rate_10ms).")
     ] = None,
     skip_frames: Annotated[
         int | None, typer.Option(help="Lab HDF5: frames of each block that are not observed.")
@@ -39,13 +39,13 @@ def convert(
         typer.Option(help="JSON file with the options of load_arrays: reads plain arrays by it."),
     ] = None,
     cell: Annotated[
-        list[int] | None, typer.Option(help="Cell to keep, from 0; may be repeated [all].")
+        list[int] | None, typer.Option(help="Cell to keep, from 0; may be repeated (all).")
     ] = None,
     test_frames: Annotated[
-        int | None, typer.Option(help="Frames at the end to hold out [min(5000, 15 %)].")
+        int | None, typer.Option(help="Frames at the end to hold out (min(5000, 15 %)).")
     ] = None,
     session_start: Annotated[
-        datetime | None, typer.Option(help="When the recording began [now].")
+        datetime | None, typer.Option(help="When the recording began (now).")
     ] = None,
     species: Annotated[str | None, typer.Option(help="Latin, as Ambystoma tigrinum.")] = None,
     sex: Annotated[str | None, typer.Option(help="M, F, O or U.")] = None,

@@ -81,12 +81,12 @@ def run(
     ] = 10,
     dose: Annotated[
         list[float] | None,
-        typer.Option(help="Share of the channels to remove [0.02 0.05 0.1 0.25 0.5]; repeat."),
+        typer.Option(help="Share of the channels to remove (0.02 0.05 0.1 0.25 0.5); repeat."),
     ] = None,
     towards: Annotated[
         list[str] | None,
         typer.Option(
-            help="What removed channels put out: grey, zero, mean, resampled [grey zero]; repeat."
+            help="What removed channels put out: grey, zero, mean, resampled (grey zero); repeat."
         ),
     ] = None,
     n_others: Annotated[int, typer.Option(help="Images of other classes beside each.")] = 30,
