@@ -7,7 +7,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from ._image_run import ImageRun
-from ._image_tests import ALL_MODES, FIRST
+from ._image_causal import ALL_MODES, FIRST
 
 Tables = Mapping[str, pd.DataFrame]
 TEN_PERCENT = 0.1
