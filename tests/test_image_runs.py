@@ -24,8 +24,8 @@ from retina_codec.export import load
 from retina_codec.networks import predict
 from retina_codec.pipeline import PARTS, ImageConfig, _image_parts, _images, run_images
 from retina_codec.pipeline import _image_run as module
-from retina_codec.pipeline._image_findings import FINDINGS, first_findings, layer_findings
 from retina_codec.pipeline._image_causal import FIRST
+from retina_codec.pipeline._image_findings import FINDINGS, first_findings, layer_findings
 from retina_codec.pipeline._modes import modes_of
 from retina_codec.report import _images as sections
 from retina_codec.stimuli import digits

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from ._image_run import ImageRun
 from ._image_causal import ALL_MODES, FIRST
+from ._image_run import ImageRun
 
 Tables = Mapping[str, pd.DataFrame]
 TEN_PERCENT = 0.1

@@ -18,11 +18,11 @@ from retina_codec.networks import runs_code
 from retina_codec.report import write_images
 
 from ._config import settings_in
+from ._image_causal import control_part, maps_part, steering_part, superclass_part
 from ._image_config import ImageConfig
 from ._image_findings import FINDINGS, first_findings
 from ._image_parts import classes_part, contrast_part, heads_part, layers_part, sweep_part
 from ._image_run import ImageRun, open_images
-from ._image_causal import control_part, maps_part, steering_part, superclass_part
 from ._kept import read_table
 from ._summary import provenance_of, write_summary
 
