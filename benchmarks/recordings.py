@@ -1,8 +1,8 @@
 """A recording of one hour, opened and streamed, beside reading its chunks with h5py alone.
 
-360,000 frames of 50 x 50 pixels at 100 Hz, uint8, in gzip chunks, with 20 cells. Prints the time and
-the memory (of a fresh process, less that of the imports) that opening takes, and how fast blocks of
-windows stream through `Windows.part`, as training and contributions read them. Run it alone.
+360,000 frames of 50 x 50 pixels at 100 Hz, uint8, in gzip chunks, with 20 cells. Prints the time
+and the memory (of a fresh process, less that of the imports; Linux) that opening takes, and how
+fast blocks of windows stream through `Windows.part`, as contributions read them. Run it alone.
 """
 
 import subprocess
@@ -24,18 +24,21 @@ from retina_codec.stimuli import windows
 N_FRAMES, SIDE, RATE_HZ, HISTORY = 360_000, 50, 100.0, 40
 CHUNK_FRAMES, BLOCK_FRAMES = 400, 2500
 N_CELLS, SPIKES_HZ = 20, 5
-ROUNDS = 5
+ROUNDS = 3
 
 OPENING = """
-import resource, sys, time
+import sys, time
 import h5py, numpy, pandas, xarray, zarr, pynwb
 from retina_codec.recordings import load_recording
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+def peak_mb():
+    lines = open("/proc/self/status").read().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+
+before = peak_mb()
 started = time.perf_counter()
 recording = load_recording(sys.argv[1])
-seconds = time.perf_counter() - started
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(seconds, (peak - before) / 1024, peak / 1024)
+print(time.perf_counter() - started, peak_mb() - before, peak_mb())
 """
 
 
@@ -76,7 +79,6 @@ def raw_seconds(path):
 
 def streamed_seconds(path):
     """Read all windows, block by block; frames at the begin of a block are those of the last."""
-
     samples = windows(load_recording(path).stimulus, HISTORY)
     started = time.perf_counter()
     for first in range(0, len(samples), BLOCK_FRAMES):
