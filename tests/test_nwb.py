@@ -447,6 +447,9 @@ class TestOwnStimulus:
         assert recording.rates.shape == (150, 2) and recording.stimulus.start_s == 1.0
         with pytest.raises(ValueError, match="No table of intervals 'grating'.*Did you mean"):
             load_intervals(tmp_path / "a.nwb", "grating")
+        (tmp_path / "b.nwb").write_text("no recording")
+        with pytest.raises(ValueError, match=r"b\.nwb is not an HDF5 file"):
+            load_intervals(tmp_path / "b.nwb", "gratings")
 
     def test_only_for_nwb(self, tmp_path):
         with h5py.File(tmp_path / "a.h5", "w") as file:

@@ -8,6 +8,7 @@ scratch/retina_codec and processing/ecephys and is optional.
 import json
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,11 @@ def load_intervals(path: str | Path, name: str) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If there is no such table.
+        If there is no such table, or the file is not HDF5.
     """
+    if Path(path).is_file() and not h5py.is_hdf5(path):
+        msg = f"{path} is not an HDF5 file. Expected NWB."
+        raise ValueError(msg)
     with h5py.File(path) as file:
         return plain_table(interval_table(file, name))
 
@@ -218,15 +222,7 @@ def _with_repeats(
     for start, stop in parts:
         rates[start:stop] = np.nan
     rates[slice(*splits["test"])] = _mean_of_known(trials)
-    return Recording(
-        stimulus=recording.stimulus,
-        rates=rates,
-        cells=recording.cells,
-        splits=splits,
-        spike_times=recording.spike_times,
-        repeats=trials,
-        source=recording.source,
-    )
+    return replace(recording, rates=rates, splits=splits, repeats=trials)
 
 
 def _mean_of_known(trials: Float[np.ndarray, "trial time cell"]) -> Float[np.ndarray, "time cell"]:
