@@ -241,9 +241,11 @@ def rates_in_frames(
     >>> rates_in_frames([np.array([0.05, 0.1, 0.12])], np.array([0.0, 0.1, 0.2])).ravel().round(6)
     array([10., 20.])
     """
-    counts = [np.diff(np.searchsorted(np.sort(spikes), edges)) for spikes in spike_times]
-    counts = np.stack(counts, axis=1) if counts else np.zeros((len(edges) - 1, 0))
-    return counts / np.diff(edges)[:, np.newaxis]
+    durations = np.diff(edges)
+    rates = np.empty((len(durations), len(spike_times)))
+    for cell, spikes in enumerate(spike_times):
+        rates[:, cell] = np.diff(np.searchsorted(np.sort(spikes), edges)) / durations
+    return rates
 
 
 def observed_frames(

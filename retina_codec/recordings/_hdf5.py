@@ -26,6 +26,25 @@ def kind_of(thing: Any) -> str:
     return kind.decode(errors="replace") if isinstance(kind, bytes) else str(kind)
 
 
+def names_in(group: Any) -> list[str]:
+    r"""Names in a group; what is no UTF-8 in them is written out.
+
+    Examples
+    --------
+    >>> names_in([b"\xff", "noise"])
+    ['\\xff', 'noise']
+    """
+    return [n if isinstance(n, str) else n.decode(errors="backslashreplace") for n in group]
+
+
+def child(group: Any, name: str) -> Any:
+    """Group or dataset of a name; None if there is none, or its link leads nowhere."""
+    try:
+        return group.get(name)
+    except (OSError, RuntimeError, AttributeError):  # Links in a circle, names in no encoding.
+        return None
+
+
 def whole(dataset: Any) -> Any:
     """Return all that a dataset holds, if it can be as much as it declares.
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from ._errors import naming
 
-MAX_KEPT_BYTES = 2**28
+MAX_CHUNK_BYTES = 2**27
+KEPT_BYTES = 2**23
 DENSE = 4
 KEPT_PICTURES = 32
 
@@ -17,7 +18,7 @@ KEPT_PICTURES = 32
 class Stored:
     """A movie in an HDF5 file; another process that it is sent to opens the file for itself.
 
-    The chunks that the last slice ended in are kept, so that slices which follow or overlap one
+    The chunks in which the last slice ended are kept, so that slices which follow or overlap one
     another do not decompress them again.
 
     Examples
@@ -31,7 +32,10 @@ class Stored:
         self.dataset = dataset
         self.shape, self.ndim, self.dtype = dataset.shape, dataset.ndim, dataset.dtype
         self._chunk = _frames_in_chunk(dataset)
-        self._kept: tuple[int, Any] = (-1, None)
+        self._n_kept = self._chunk * max(
+            2, KEPT_BYTES // max(1, self._chunk * _frame_bytes(dataset))
+        )
+        self._kept = (0, np.empty((0, *self.shape[1:]), self.dtype))
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -45,21 +49,21 @@ class Stored:
             return self.dataset[key]
 
     def _block(self, start: int, stop: int) -> np.ndarray:
-        """Take the first frames from the chunks at hand, read the others, keep the last chunks."""
-        (number, kept), pieces = self._kept, []
-        if number == start // self._chunk:
-            first = number * self._chunk
-            pieces.append(kept[start - first : stop - first])
-            start = first + len(kept)
-        if start < stop:
-            last = (stop - 1) // self._chunk
-            first = last * self._chunk
-            if start < first:
-                pieces.append(self.dataset[start:first])
-            kept = self.dataset[first : first + self._chunk]
-            self._kept = (last, kept)
-            pieces.append(kept[max(start - first, 0) : stop - first])
-        return np.concatenate(pieces)
+        """Take what is at hand, decompress the chunks that follow, and keep the last of them."""
+        first = start - start % self._chunk
+        after = min(-(-stop // self._chunk) * self._chunk, len(self))
+        kept_first, kept = self._kept
+        kept_after = kept_first + len(kept)
+        if kept_first <= first < kept_after:
+            if stop <= kept_after:
+                return kept[start - kept_first : stop - kept_first].copy()
+            fresh = self.dataset[kept_after:after]
+            block = np.concatenate([kept[first - kept_first :], fresh])
+        else:
+            block = self.dataset[first:after]
+        n_kept = min(len(block), self._n_kept + len(block) % self._chunk)
+        self._kept = (after - n_kept, block[len(block) - n_kept :].copy())
+        return block[start - first : stop - first]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype=dtype)
@@ -75,8 +79,12 @@ def _opened_again(path: str, name: str) -> Stored:
 def _frames_in_chunk(dataset: h5py.Dataset) -> int:
     """Frames that are decompressed together; 0 if there are no chunks, or too large ones."""
     n_frames = dataset.chunks[0] if dataset.chunks else 0
-    frame_bytes = dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))
-    return n_frames if min(n_frames, len(dataset)) * frame_bytes <= MAX_KEPT_BYTES else 0
+    fits = min(n_frames, len(dataset)) * _frame_bytes(dataset) <= MAX_CHUNK_BYTES
+    return n_frames if fits else 0
+
+
+def _frame_bytes(dataset: h5py.Dataset) -> int:
+    return dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))
 
 
 class Joined:

@@ -7,6 +7,7 @@ scratch/retina_codec and processing/ecephys and is optional.
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def load_intervals(path: str | Path, name: str) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If there is no such table.
+        If there is no such table, or the file is not HDF5.
     """
     path = Path(path).expanduser()
     with naming(path), open_hdf5(path) as file:
@@ -224,15 +225,7 @@ def _with_repeats(
     for start, stop in parts:
         rates[start:stop] = np.nan
     rates[slice(*splits["test"])] = _mean_of_known(trials)
-    return Recording(
-        stimulus=recording.stimulus,
-        rates=rates,
-        cells=recording.cells,
-        splits=splits,
-        spike_times=recording.spike_times,
-        repeats=trials,
-        source=recording.source,
-    )
+    return replace(recording, rates=rates, splits=splits, repeats=trials)
 
 
 def _mean_of_known(trials: Float[np.ndarray, "trial time cell"]) -> Float[np.ndarray, "time cell"]:

@@ -13,7 +13,7 @@ from retina_codec.datatypes import did_you_mean
 
 from ._axes import Layout
 from ._frame_clock import divided, touched_frames, without_rounding
-from ._hdf5 import check_n_frames, kind_of, numbers, texts
+from ._hdf5 import check_n_frames, child, kind_of, names_in, numbers, texts
 from ._lazy import Picked
 from ._nwb_movies import MOVIES, Shown, frames_of, name_of, picture_names
 from ._nwb_tables import interval_table, plain_table
@@ -34,8 +34,8 @@ def presentations(file: h5py.File) -> dict[str, partial]:
     """Tables of intervals that show pictures: for each, the function that reads it."""
     tables = file.get("intervals", {})
     shown = {}
-    for name in tables:
-        table = tables.get(name)
+    for name in names_in(tables):
+        table = child(tables, name)
         if isinstance(table, h5py.Group) and _frame_column(table) and _templates(file):
             shown[name] = partial(_presented, table)
     return shown
@@ -193,7 +193,7 @@ def _frame_column(table: h5py.Group) -> str | None:
 def _templates(file: h5py.File) -> dict[str, h5py.Group]:
     templates = file.get(TEMPLATES, {})
     kinds = (*MOVIES, "Images")
-    return {n: templates[n] for n in templates if kind_of(templates.get(n)) in kinds}
+    return {n: templates[n] for n in names_in(templates) if kind_of(child(templates, n)) in kinds}
 
 
 def _template(table: h5py.Group) -> h5py.Group:

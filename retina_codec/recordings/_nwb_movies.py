@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ._axes import CHANNELS, Layout, in_order
-from ._hdf5 import check_movie, check_n_frames, kind_of, numbers, texts, whole
+from ._hdf5 import check_movie, check_n_frames, child, kind_of, numbers, texts, whole
 from ._lazy import Joined, Picked, Pictures, Scaled, Stored
 
 MOVIES = ("ImageSeries", "OpticalSeries")
@@ -53,12 +53,12 @@ def how_to_open(series: Any) -> Open | None:
     if not isinstance(series, h5py.Group):
         return None
     if kind_of(series) == INDEXED:
-        return _indexed if "data" in series else None
+        return None if child(series, "data") is None else _indexed
     if kind_of(series) not in MOVIES:
         return None
     if "external_file" in series:
         return _movie
-    return _movie if "data" in series and _has_frames(series["data"]) else None
+    return _movie if _has_frames(child(series, "data")) else None
 
 
 def about(series: Any) -> str:
@@ -68,12 +68,12 @@ def about(series: Any) -> str:
         return kind
     if "external_file" in series:
         return f"{kind}, external movie"
-    has_data = isinstance(series.get("data"), h5py.Dataset)
-    return f"{kind}, shape {series['data'].shape}" if has_data else kind
+    data = child(series, "data")
+    return f"{kind}, shape {data.shape}" if isinstance(data, h5py.Dataset) else kind
 
 
-def name_of(series: h5py.Group) -> str:
-    """Last part of the path of a group."""
+def name_of(series: h5py.Group | h5py.Dataset) -> str:
+    """Last part of the path of a group or a dataset."""
     return series.name.rsplit("/", 1)[-1]
 
 
@@ -228,7 +228,7 @@ def _ordered(images: h5py.Group) -> list[h5py.Dataset]:
             msg = f"{images.name}/order_of_images points to pictures that are not there."
             raise ValueError(msg)
         return [images.file[one] for one in references]
-    pictures = [images[name] for name in images if kind_of(images.get(name)) in PICTURES]
+    pictures = [images[name] for name in images if kind_of(child(images, name)) in PICTURES]
     if len(pictures) != 1:
         msg = (
             f"{images.name} holds {len(pictures)} pictures without order_of_images, so nobody "

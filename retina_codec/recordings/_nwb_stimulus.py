@@ -10,6 +10,7 @@ import numpy as np
 from retina_codec.datatypes import did_you_mean
 
 from ._axes import Layout
+from ._hdf5 import child, names_in
 from ._lazy import Joined
 from ._nwb_intervals import presentations
 from ._nwb_movies import Shown, about, how_to_open
@@ -51,7 +52,7 @@ def _stimuli(file: h5py.File) -> tuple[dict[str, Callable | None], str]:
     group, tables = file.get(PRESENTATION, {}), presentations(file)
     readers = dict(tables)
     words = [f"{name!r} (intervals that show pictures)" for name in tables]
-    series = {name: group.get(name) for name in group}
+    series = {name: child(group, name) for name in names_in(group)}
     for name, one in series.items():
         opens = how_to_open(one)
         readers[name] = None if opens is None else partial(opens, one)
@@ -61,7 +62,7 @@ def _stimuli(file: h5py.File) -> tuple[dict[str, Callable | None], str]:
 
 
 def _other_tables(file: h5py.File) -> str:
-    tables = ", ".join(repr(name) for name in file.get("intervals", {}))
+    tables = ", ".join(repr(name) for name in names_in(file.get("intervals", {})))
     return f"; only the time intervals {tables}" if tables else ""
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from retina_codec.datatypes import did_you_mean
 
-from ._hdf5 import NUMBERS, numbers, texts
+from ._hdf5 import NUMBERS, child, names_in, numbers, texts
 
 INDEX = "_index"
 
@@ -21,8 +21,7 @@ def plain_columns(table: h5py.Group) -> dict[str, np.ndarray]:
     ValueError
         If a column has another length than the others.
     """
-    names = table.attrs.get("colnames", list(table))
-    names = [name.decode(errors="replace") if isinstance(name, bytes) else name for name in names]
+    names = names_in(table.attrs.get("colnames", table))
     columns = {name: _values(table[name]) for name in names if _is_plain(table, name)}
     if "id" in table:
         _check_lengths(table, columns)
@@ -64,8 +63,8 @@ def interval_table(file: h5py.File, name: str) -> h5py.Group:
         If there is none with a start and a stop time.
     """
     tables = file.get("intervals")
-    names = [] if tables is None else list(tables)
-    table = tables.get(name) if name in names else None
+    names = [] if tables is None else names_in(tables)
+    table = child(tables, name) if name in names else None
     if table is None:
         found = ", ".join(map(repr, names)) or "none"
         msg = f"No table of intervals {name!r}. Tables: {found}.{did_you_mean(name, names)}"
@@ -78,7 +77,7 @@ def interval_table(file: h5py.File, name: str) -> h5py.Group:
 
 
 def _is_plain(table: h5py.Group, name: str) -> bool:
-    column = table.get(name)
+    column = child(table, name)
     if not isinstance(column, h5py.Dataset) or f"{name}{INDEX}" in table:
         return False
     is_text = h5py.check_string_dtype(column.dtype) is not None

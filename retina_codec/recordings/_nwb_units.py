@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from ._frame_clock import observed_frames, rates_in_frames, without_rounding
-from ._hdf5 import numbers
+from ._hdf5 import child, names_in, numbers
 from ._nwb_tables import plain_columns, ragged
 
 ELECTRODES = "general/extracellular_ephys/electrodes"
@@ -23,10 +23,11 @@ def units_table(file: h5py.File, path: Path) -> h5py.Group:
     ValueError
         If there is none with a row.
     """
-    for place in [file, *file.get("processing", {}).values()]:
-        if isinstance(place, h5py.Group) and "units" in place:
-            if len(place["units"].get("id", ())):
-                return place["units"]
+    modules = file.get("processing", {})
+    for place in [file, *(child(modules, name) for name in names_in(modules))]:
+        units = child(place, "units")
+        if isinstance(units, h5py.Group) and len(units.get("id", ())):
+            return units
     msg = f"{path} has no units, i.e. no sorted cells. Expected a table /units with spike_times."
     raise ValueError(msg)
 

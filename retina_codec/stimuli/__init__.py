@@ -1,5 +1,14 @@
 """What networks see: movies and the windows onto them, and folders of pictures."""
 
+from ._presented_gratings import presented_gratings
+from ._seeded_noise import (
+    binary,
+    matlab_twister,
+    numpy_twister,
+    ran1,
+    ran1_gaussian,
+    seeded_noise,
+)
 from .design import (
     design,
 )
@@ -40,15 +49,6 @@ from .preparation import (
     Preparation,
     in_mode,
     upright,
-)
-from .presented_gratings import presented_gratings
-from .seeded_noise import (
-    binary,
-    matlab_twister,
-    numpy_twister,
-    ran1,
-    ran1_gaussian,
-    seeded_noise,
 )
 from .windows import (
     Normalisation,

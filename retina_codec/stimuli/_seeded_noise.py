@@ -17,7 +17,7 @@ from retina_codec.datatypes import Stimulus
 from .movies import GREY_SCREEN, Screen
 
 Source = Callable[[int], np.ndarray]
-BLOCK_FRAMES = 500
+BLOCK_NUMBERS = 500_000
 MATLAB_SEED_0 = 5489
 
 
@@ -135,7 +135,7 @@ def seeded_noise(
     --------
     >>> movie = seeded_noise(numpy_twister, seed=1, n_frames=1000, screen=Screen((2, 2)))
     >>> movie.frames[999].tolist()
-    [[1.0, -1.0], [1.0, 1.0]]
+    [[-1.0, -1.0], [1.0, 1.0]]
     """
     frames = SeededFrames(generator(seed), n_frames, screen.shape, values, y_fastest)
     return Stimulus(
@@ -148,7 +148,7 @@ def seeded_noise(
 
 
 class SeededFrames:
-    """Frames of white noise: the state of the generator is kept at every 500th frame."""
+    """Frames of white noise: the state of the generator is kept at the begin of each block."""
 
     def __init__(
         self,
@@ -161,6 +161,7 @@ class SeededFrames:
         self.values, self.y_fastest = values, y_fastest
         self.shape, self.ndim = (n_frames, *size), 3
         self.dtype = np.asarray(values(np.zeros(1))).dtype
+        self.block_frames = max(1, BLOCK_NUMBERS // (size[0] * size[1]))
         self._states = [copy.deepcopy(source)]
         self._kept: tuple[int, Any] = (-1, None)
 
@@ -170,11 +171,13 @@ class SeededFrames:
     def __getitem__(self, key: Any) -> np.ndarray:
         chosen = np.arange(len(self))[key]
         if np.ndim(chosen) == 0:
-            return self._block(int(chosen) // BLOCK_FRAMES)[int(chosen) % BLOCK_FRAMES].copy()
+            return self._block(int(chosen) // self.block_frames)[
+                int(chosen) % self.block_frames
+            ].copy()
         out = np.empty((len(chosen), *self.shape[1:]), self.dtype)
-        for number in np.unique(chosen // BLOCK_FRAMES):
-            inside = chosen // BLOCK_FRAMES == number
-            out[inside] = self._block(int(number))[chosen[inside] % BLOCK_FRAMES]
+        for number in np.unique(chosen // self.block_frames):
+            inside = chosen // self.block_frames == number
+            out[inside] = self._block(int(number))[chosen[inside] % self.block_frames]
         return out
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -194,7 +197,7 @@ class SeededFrames:
         """Make a block, and remember the state of the generator after it."""
         source = copy.deepcopy(self._states[number])
         y, x = self.shape[1:]
-        numbers = np.asarray(source(BLOCK_FRAMES * y * x))
+        numbers = np.asarray(source(self.block_frames * y * x))
         if len(self._states) == number + 1:
             self._states.append(source)
         filled = numbers.reshape(-1, x, y).transpose(0, 2, 1) if self.y_fastest else numbers

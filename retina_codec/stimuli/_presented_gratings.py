@@ -44,9 +44,8 @@ def presented_gratings(
 
     Examples
     --------
-    >>> table = pd.DataFrame(
-    ...     {"start_time": [1.0], "stop_time": [1.5], "orientation": [0], "spatial_frequency": [0.1]}
-    ... )
+    >>> times = {"start_time": [1.0], "stop_time": [1.5]}
+    >>> table = pd.DataFrame({**times, "orientation": [0], "spatial_frequency": [0.1]})
     >>> movie = presented_gratings(table, degrees_per_pixel=2.0, screen=Screen((4, 4)))
     >>> movie.frames.shape, movie.start_s
     ((50, 4, 4), 1.0)
