@@ -448,7 +448,7 @@ class TestOwnStimulus:
         with pytest.raises(ValueError, match="No table of intervals 'grating'.*Did you mean"):
             load_intervals(tmp_path / "a.nwb", "grating")
         (tmp_path / "b.nwb").write_text("no recording")
-        with pytest.raises(ValueError, match=r"b\.nwb is not an HDF5 file"):
+        with pytest.raises(ValueError, match=r"b\.nwb cannot be read"):
             load_intervals(tmp_path / "b.nwb", "gratings")
 
     def test_only_for_nwb(self, tmp_path):
@@ -712,9 +712,9 @@ class TestDamagedFiles:
             (link_to_itself, "No stimulus that can be read. Found: 'noise'"),
             (dangling, r"'noise' \(broken link\)"),
             (strange_name, "broken link"),
-            (gigantic_movie, r"declares the shape \(1000000000000, 4, 3\), but .* no data"),
-            (gigantic_movie_with_a_chunk, "frames are more than"),
-            (gigantic_spikes, "spike_times declares 8000000000000 bytes, but the file holds 0"),
+            (gigantic_movie, "says it is 1000000000000 x 4 x 3 of uint8, but only 0 bytes"),
+            (gigantic_movie_with_a_chunk, "1000000000000 x 4 x 3 of uint8, but only 12000 bytes"),
+            (gigantic_spikes, "spike_times' says it is 1000000000000 of float64, but only 0 bytes"),
             (replaced("stimulus/presentation/noise/data", b"text"), "No stimulus that can be"),
             (
                 replaced("stimulus/presentation/noise/data", np.full((3, 2, 2), b"a")),
@@ -732,7 +732,7 @@ class TestDamagedFiles:
             (replaced("units/spike_times", np.full(400, np.nan)), "unit 0 hold NaN"),
             (replaced("units/spike_times", np.full(400, b"a")), "expected numbers in /units/spike"),
             (replaced("units", 3.0), "has no units"),
-            (replaced("stimulus/presentation", 3.0), "damaged, or not laid out as a NWB"),
+            (replaced("stimulus/presentation", 3.0), "may be damaged"),
         ],
     )
     def test_one_clear_error(self, change, message, tmp_path):
@@ -745,7 +745,7 @@ class TestDamagedFiles:
     def test_truncated(self, tmp_path):
         path = nwb_file(tmp_path / "a.nwb", series())
         path.write_bytes(path.read_bytes()[:5000])
-        with pytest.raises(ValueError, match=r"a\.nwb is a damaged HDF5 file"):
+        with pytest.raises(ValueError, match=r"a\.nwb cannot be read; it may be damaged"):
             load_recording(path)
 
 

@@ -67,6 +67,7 @@ def test_movies_are_finite_varied_and_repeatable(make):
 
 NO_MOVIES = {
     "binary",
+    "design",
     "digits",
     "image_folder",
     "in_mode",

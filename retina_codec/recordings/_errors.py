@@ -22,7 +22,7 @@ def naming(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (FileNotFoundError, Warning):
+    except (FileNotFoundError, ImportError, Warning):
         raise
     except Exception as error:  # Decompressors and parsers have classes of errors of their own.
         raise ValueError(_line(path, error)) from error
