@@ -39,3 +39,4 @@ benchmark: $(READY)  ## print the tables of benchmarks/
 	$(BIN)/python benchmarks/recovery.py
 	$(BIN)/python benchmarks/fields.py
 	$(BIN)/python benchmarks/images.py
+	$(BIN)/python benchmarks/recordings.py
