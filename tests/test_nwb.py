@@ -16,8 +16,9 @@ import zarr
 from pynwb.base import ImageReferences, Images
 from pynwb.epoch import TimeIntervals
 from pynwb.image import GrayscaleImage, ImageSeries, IndexSeries, OpticalSeries, RGBImage
+from typer.testing import CliRunner
 
-from retina_codec import recordings
+from retina_codec import cli, recordings
 from retina_codec.datatypes import Recording, Stimulus
 from retina_codec.recordings import coherence, load_intervals, load_recording
 from retina_codec.recordings._external_movie import ExternalMovie
@@ -520,6 +521,23 @@ class TestRepeats:
         known = np.flatnonzero(~np.isnan(recording.rates[:32, 0]))
         np.testing.assert_array_equal(known, np.r_[10:16, 26:32])
         np.testing.assert_array_equal(recording.rates[known], plain.rates[known][:, [1]])
+
+    def test_trials_are_kept_by_convert(self, tmp_path):
+        self.file(tmp_path / "a.nwb")
+        words = [
+            "convert",
+            str(tmp_path / "a.nwb"),
+            str(tmp_path / "b.nwb"),
+            "--repeats",
+            "repeats",
+        ]
+        done = CliRunner().invoke(cli.app, words)
+        assert done.exit_code == 0, done.output
+        expected = load_recording(tmp_path / "a.nwb", repeats="repeats")
+        again = load_recording(tmp_path / "b.nwb")
+        assert again.splits == expected.splits
+        np.testing.assert_array_equal(again.repeats, expected.repeats)
+        np.testing.assert_array_equal(again.rates, expected.rates)
 
     def test_rows_of_a_kind(self, tmp_path):
         self.file(tmp_path / "a.nwb", (0, 10, 16), (10, 16, 26), kind=["a", "b", "a"])

@@ -13,7 +13,14 @@ def convert(
     source: Annotated[Path, typer.Argument(help="NWB, lab HDF5, open-retina, own file, arrays.")],
     target: Annotated[Path, typer.Argument(help="NWB file to write.")],
     stimulus: Annotated[
-        str | None, typer.Option(help="NWB: name of the stimulus, where there are several.")
+        str | None,
+        typer.Option(help="NWB: name of the stimulus, where there are several, or a pattern."),
+    ] = None,
+    repeats: Annotated[
+        str | None, typer.Option(help="NWB: table of trials, as trials or trials:kind=frozen.")
+    ] = None,
+    axes: Annotated[
+        str | None, typer.Option(help="NWB: order of the movie's axes, as 'x y time'.")
     ] = None,
     response: Annotated[
         str | None, typer.Option(help="Lab HDF5: which response (firing_rate_10ms).")
@@ -58,6 +65,8 @@ def convert(
     """
     options = {
         "stimulus": stimulus,
+        "repeats": repeats,
+        "axes": axes,
         "response": response,
         "skip_frames": skip_frames,
         "n_blocks": n_blocks,
