@@ -517,6 +517,12 @@ class TestConvert:
             assert (nwb.subject.sex, nwb.subject.species) == ("F", "Ambystoma tigrinum")
             assert nwb.session_start_time.date() == date(2015, 10, 7)
 
+    def test_nothing_is_overwritten(self, lab_file, tmp_path):
+        (tmp_path / "a.nwb").write_text("mine")
+        done = CliRunner().invoke(cli.app, ["convert", str(lab_file), str(tmp_path / "a.nwb")])
+        assert "is there already" in str(done.exception)
+        assert (tmp_path / "a.nwb").read_text() == "mine"
+
     def test_session_of_open_retina(self, sessions, tmp_path):
         options = ["--session", "mouse1", "--frame-rate-hz", "30", "--channel", "all"]
         words = [str(sessions), str(tmp_path / "a.nwb"), "--test-name", "a", *options]
@@ -534,5 +540,6 @@ class TestConvert:
         np.testing.assert_array_equal(load_recording(tmp_path / "a.nwb").rates, RATES)
         for text, message in {"[1]": "must hold names and values", "{": "is not JSON"}.items():
             (tmp_path / "map.json").write_text(text)
+            (tmp_path / "a.nwb").unlink(missing_ok=True)
             done = CliRunner().invoke(cli.app, ["convert", *words, str(tmp_path / "map.json")])
             assert message in str(done.exception)

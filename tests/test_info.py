@@ -218,11 +218,8 @@ def test_damaged_files_are_one_line(tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit) as end:
             cli.main()
         said = capsys.readouterr()
-        if path.name == "shell.nwb":  # It can be opened; that it holds nothing is the answer.
-            assert "Does not load yet" in said.out and "Cells: none" in said.out
-        else:
-            assert end.value.code == 1, (path, said.out)
-            assert said.err.startswith("error: ") and said.err.count("\n") == 1, path
+        assert end.value.code == 1, (path, said.out)
+        assert said.err.startswith("error: ") and said.err.count("\n") == 1, path
 
 
 def test_missing_file_has_a_guess(tmp_path):

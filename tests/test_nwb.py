@@ -397,8 +397,14 @@ class TestPresentations:
         images = TestPickedFrames().images()
         shown = ["i0", "i2", "i1"]
         self.file(tmp_path / "a.nwb", [1, 2, 3], [2, 3, 4], template=images, image_name=shown)
-        frames = load_recording(tmp_path / "a.nwb").stimulus.frames
+        with pytest.warns(UserWarning, match="the only template, 'pictures', is taken for it"):
+            frames = load_recording(tmp_path / "a.nwb").stimulus.frames
         np.testing.assert_array_equal(frames[:], MOVIE[[0, 2, 1]])
+        images, shown[0] = TestPickedFrames().images(), "i0.png"
+        self.file(tmp_path / "b.nwb", [1, 2, 3], [2, 3, 4], template=images, image_name=shown)
+        with pytest.warns(UserWarning, match="is taken for it"):
+            with pytest.raises(ValueError, match="no picture 'i0.png' in the template. Did you"):
+                load_recording(tmp_path / "b.nwb")
 
     @pytest.mark.parametrize(
         ("starts", "frame", "message"),
@@ -764,6 +770,42 @@ class TestDamagedFiles:
         path = nwb_file(tmp_path / "a.nwb", series())
         path.write_bytes(path.read_bytes()[:5000])
         with pytest.raises(ValueError, match=r"a\.nwb cannot be read; it may be damaged"):
+            load_recording(path)
+
+
+class TestOtherFiles:
+    """A file from somebody else must not make this computer read, or wait for, other files."""
+
+    def test_numbers_outside_are_not_read(self, tmp_path):
+        secret = tmp_path / "secret"
+        secret.write_bytes(bytes(N * 12))
+        path = nwb_file(tmp_path / "a.nwb", series())
+        with h5py.File(path, "a") as file:
+            group = file["stimulus/presentation/noise"]
+            del group["data"]
+            group.create_dataset(
+                "data", (N, 4, 3), np.uint8, external=[(str(secret), 0, h5py.h5f.UNLIMITED)]
+            )
+        with pytest.raises(ValueError, match=r"a\.nwb.*data' lies in another file, '.*secret'"):
+            load_recording(path)
+
+    def test_links_to_other_files_are_not_followed(self, tmp_path):
+        path = nwb_file(tmp_path / "a.nwb", series())
+        with h5py.File(path, "a") as file:
+            file["stimulus/presentation/evil"] = h5py.ExternalLink("/dev/zero", "/x")
+        with pytest.raises(ValueError, match=r"a\.nwb.*evil' lies in another file, '/dev/zero'"):
+            load_recording(path)
+
+    def test_virtual_numbers_of_other_files_are_not_read(self, tmp_path):
+        with h5py.File(tmp_path / "b.h5", "w") as file:
+            file["x"] = np.zeros((N, 4, 3), np.uint8)
+        path = nwb_file(tmp_path / "a.nwb", series())
+        layout = h5py.VirtualLayout((N, 4, 3), np.uint8)
+        layout[:] = h5py.VirtualSource(str(tmp_path / "b.h5"), "x", (N, 4, 3))
+        with h5py.File(path, "a") as file:
+            del file["stimulus/presentation/noise/data"]
+            file["stimulus/presentation/noise"].create_virtual_dataset("data", layout)
+        with pytest.raises(ValueError, match=r"data' lies in another file, '.*b\.h5'"):
             load_recording(path)
 
 

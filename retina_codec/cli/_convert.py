@@ -59,7 +59,9 @@ def convert(
     age: Annotated[str | None, typer.Option(help="As P90D.")] = None,
     subject_id: Annotated[str | None, typer.Option(help="Name of the animal.")] = None,
 ) -> None:
-    """Write a recording of any kind as NWB.
+    """Write a recording of any kind as NWB: one stimulus, the cells and their responses.
+
+    What else an NWB source holds (other stimuli, acquisitions, tables, subject) stays behind.
 
     Example: retina-codec convert 15-10-07/naturalscene.h5 retina.nwb
     """
@@ -78,7 +80,16 @@ def convert(
         "test_frames": test_frames,
     }
     given = {name: value for name, value in options.items() if value is not None}
+    if target.exists():
+        msg = f"{target} is there already, and would be lost. Choose another name for the new file."
+        raise ValueError(msg)
+    if not target.parent.is_dir():
+        msg = f"There is no folder {target.parent} for the new file. Make it first."
+        raise ValueError(msg)
     recordings = import_module("retina_codec.recordings")
+    if arrays is None and source.suffix in (".mat", ".npz", ".npy"):
+        msg = f"{source} holds plain arrays: say with --arrays mapping.json which is what."
+        raise ValueError(msg)
     if arrays is None:
         recording = recordings.load_recording(source, **given)
     else:

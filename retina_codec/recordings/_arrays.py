@@ -1,5 +1,6 @@
 """A recording from arrays that are in memory, as in a notebook."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from jaxtyping import Float
 
 from retina_codec.datatypes import Recording, Stimulus
 
-from ._frame_clock import measured_edges, rates_in_frames, regular_edges
+from ._frame_clock import as_recorded, measured_edges, rates_in_frames, regular_edges
 from ._splits import last_frames
 
 
@@ -118,8 +119,12 @@ def _binned(
         msg = "What did the cells do? Give 'rates' or 'spike_times'."
         raise ValueError(msg)
     if "times" in clock:
-        times = clock["times"]
-        return rates_in_frames(trains, np.append(times, times[-1] + np.median(np.diff(times))))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Gaps were told when the clock was made.
+            shown = as_recorded(clock["times"], n_frames)
+        rates = rates_in_frames(trains, shown.edges)
+        rates[shown.in_gap] = np.nan
+        return rates
     edges = regular_edges(n_frames, clock["frame_rate_hz"], start_s=clock["start_s"])
     return rates_in_frames(trains, edges)
 

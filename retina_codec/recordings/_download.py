@@ -1,7 +1,6 @@
 """Download a file with pooch: whole, checked, and from where an interrupted download stopped."""
 
 import json
-import logging
 import os
 import shutil
 from pathlib import Path
@@ -31,7 +30,7 @@ def fetched(url: str, path: Path, *, sha256: str | None, progress: bool) -> Path
         If the server cannot be reached, refuses, or breaks off.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    logging.getLogger("pooch").setLevel(logging.WARNING)
+    pooch.get_logger().setLevel("WARNING")
     noted = path.with_name(f"{path.name}.sha256")
     expected = sha256 or (noted.read_text().split()[0] if noted.exists() else None)
     download = Resuming(path.with_name(path.name + PARTIAL), progress=progress)

@@ -26,6 +26,7 @@ NAME_COLUMN = "image_name"
 PRESENTATIONS = "_presentations"
 HALF = 0.5
 BLANK = -1
+BLANK_NAMES = ("", "blank", "gray", "grey", "nan", "none", "omitted")
 MAX_FOR_MEAN = 50
 COMPARED_FRAMES = 500
 
@@ -88,7 +89,9 @@ def repeats_of(
     table = interval_table(file, name)
     starts, stops = _frames_between(table, edges)
     chosen = _fulfilled(table, condition, name) & (stops > starts)
-    chosen &= (starts >= 0) & (stops <= len(edges) - 1)
+    begins = _bounds(table, edges)[0]
+    chosen &= begins >= edges[0] - HALF * np.median(np.diff(edges))
+    chosen &= stops <= len(edges) - 1
     starts, stops = starts[chosen], stops[chosen]
     if len(starts) < 2:
         msg = f"'repeats': {asked!r} has {len(starts)} intervals within the movie, expected 2."
@@ -100,6 +103,9 @@ def repeats_of(
         )
         warnings.warn(message, stacklevel=2)
     repeats = sorted((int(start), int(start + lengths[0])) for start in starts)
+    if any(before[1] > after[0] for before, after in zip(repeats[:-1], repeats[1:], strict=True)):
+        msg = f"'repeats': intervals in {asked!r} overlap. Choose rows that do not."
+        raise ValueError(msg)
     _check_same(frames, repeats)
     return repeats
 
@@ -209,7 +215,11 @@ def _template(table: h5py.Group) -> h5py.Group:
             f"Templates: {', '.join(close)}."
         )
         raise ValueError(msg)
-    return templates[close[0]]
+    taken = close[0]
+    if taken not in name and name not in taken:
+        message = f"Stimulus {name_of(table)!r}: the only template, {taken!r}, is taken for it."
+        warnings.warn(message, stacklevel=2)
+    return templates[taken]
 
 
 def _presented(table: h5py.Group, layout: Layout) -> Shown:
@@ -240,7 +250,15 @@ def _shown_frames(table: h5py.Group, template: h5py.Group, n_frames: int) -> np.
     column, name = _frame_column(table), name_of(table)
     if column == NAME_COLUMN:
         order = {picture: i for i, picture in enumerate(picture_names(template))}
-        return np.array([order.get(shown, BLANK) for shown in texts(table[column])])
+        shown = [str(picture) for picture in texts(table[column])]
+        unknown = [one for one in shown if one not in order and one.lower() not in BLANK_NAMES]
+        if unknown:
+            msg = (
+                f"Stimulus {name!r}: no picture {unknown[0]!r} in the template."
+                f"{did_you_mean(unknown[0], order)}"
+            )
+            raise ValueError(msg)
+        return np.array([order.get(one, BLANK) for one in shown])
     values = numbers(table[column]).astype(np.float64)
     values = np.where(np.isnan(values), BLANK, values)
     wrong = values[(values != np.round(values)) | (values < BLANK) | (values >= n_frames)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-from h5py import h5a, h5t
+from h5py import h5a, h5l, h5t
 
 from ._declared import check_declared
 
@@ -36,12 +36,43 @@ def open_hdf5(path: Path) -> h5py.File:
     file = h5py.File(path)
     try:
         _check_types("/", file, path)
+        _check_inside("", file, path)
+        file.visititems(lambda name, item: _check_inside(name, item, path))
         file.visititems(lambda name, item: _check_types(name, item, path))
         check_declared(file, path)
     except BaseException:
         file.close()
         raise
     return file
+
+
+def _check_inside(name: str, item: Any, path: Path) -> None:
+    """Refuse numbers that lie in other files: a recording must not read what it is not."""
+    if isinstance(item, h5py.Group):
+        _check_links(name, item, path)
+        return
+    outside = [file for file, *_ in item.external or ()]
+    if item.is_virtual:
+        outside += [source.file_name for source in item.virtual_sources()]
+    for file in outside:
+        if file != ".":
+            _refuse_outside(name, path, file)
+
+
+def _check_links(name: str, group: h5py.Group, path: Path) -> None:
+    for key in group.id:
+        if group.id.links.get_info(key).type == h5l.TYPE_EXTERNAL:
+            outside, _ = group.id.links.get_val(key)
+            place = f"{name}/{key.decode(errors='replace')}"
+            _refuse_outside(place, path, outside.decode(errors="replace"))
+
+
+def _refuse_outside(name: str, path: Path, file: str) -> None:
+    msg = (
+        f"{path}: {name!r} lies in another file, {file!r}, which is not opened. Copy all into one "
+        "file first, such as by h5repack or by exporting it with pynwb."
+    )
+    raise ValueError(msg)
 
 
 def _check_types(name: str, item: Any, path: Path) -> None:

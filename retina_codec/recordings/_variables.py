@@ -1,5 +1,6 @@
 """Named arrays in a file: what there is, with shapes, and one array at a time."""
 
+import re
 import zipfile
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -181,10 +182,10 @@ def _cell_content(item: Any) -> np.ndarray:
     return np.zeros(0) if is_empty else item[()].ravel()
 
 
-def _natural(name: str) -> tuple[int, str]:
+def _natural(name: str) -> tuple[tuple[int, str], ...]:
     """Sort cell2 before cell10."""
-    digits = "".join(c for c in name if c.isdecimal() and c.isascii())
-    return (int(digits[:18] or 0), name)
+    parts = re.split(r"([0-9]+)", name)
+    return tuple((int(part[:18]), "") if part.isdecimal() else (-1, part) for part in parts)
 
 
 def _refuse_kind(path: Path, name: str, kind: str, readable: tuple[str, ...] | list[str]) -> None:

@@ -236,13 +236,19 @@ def _add_processed(nwb: NWBFile, parts: Sequence[Any]) -> None:
 def _rate_series(
     name: str, data: np.ndarray, description: str, start_s: float, recording: Recording
 ) -> TimeSeries:
+    stimulus = recording.stimulus
+    if stimulus.times is None:
+        clock = {"starting_time": float(start_s), "rate": float(stimulus.frame_rate_hz)}
+    else:
+        times = np.asarray(stimulus.times, dtype=np.float64)
+        first = int(np.searchsorted(times, start_s))
+        clock = {"timestamps": times[first : first + len(data)]}
     return TimeSeries(
         name=name,
         description=description,
         data=H5DataIO(data, **COMPRESSED),
         unit="Hz",
-        starting_time=float(start_s),
-        rate=float(recording.stimulus.frame_rate_hz),
+        **clock,
     )
 
 

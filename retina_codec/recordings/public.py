@@ -81,6 +81,9 @@ def fetch(
         If the optional package pooch is missing.
     """
     chosen = _chosen(name, _one(name, _sets(registry)), file)
+    if Path(name).name != name or name in (".", ".."):
+        msg = f"The name {name!r} in the registry must be one for a folder, without separators."
+        raise ValueError(msg)
     download = _downloads()
     folder = Path(os.environ.get(FOLDER) or download.default_folder()).expanduser() / name
     return download.fetched(
@@ -92,7 +95,7 @@ def fetch(
 
 
 def _sets(registry: Path) -> dict[str, dict[str, Any]]:
-    return {one["name"]: one for one in json.loads(registry.read_text())["sets"]}
+    return {one["name"]: one for one in json.loads(Path(registry).read_text())["sets"]}
 
 
 def _size(files: list[dict[str, Any]]) -> int | None:
