@@ -127,7 +127,7 @@ def test_records_must_belong_together(as_user, network, samples, pair, rates):
 
 def test_methods_that_cannot_be_matched_are_refused(monkeypatch, tmp_path):
     config = pipeline.Config(recording="x.nwb", method="NonNegativeFactors")
-    monkeypatch.setattr(_comparison, "kept_modes", lambda folder: (config, {"relu1": None}))
+    monkeypatch.setattr(_comparison, "kept_modes", lambda folder: (config, None, {"relu1": None}))
     with pytest.raises(ValueError, match="NonNegativeFactors has no 'smallest_loading' to match"):
         pipeline.compare_run(tmp_path)
 

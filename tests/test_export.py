@@ -515,7 +515,7 @@ def test_append_errors(tmp_path, two_units, modes):
 def test_command_puts_results_into_the_recording_itself(two_units, modes, tmp_path, monkeypatch):
     export.save(make("Predictions"), tmp_path / "predictions.nc")
     config = pipeline.Config(recording=str(two_units))
-    monkeypatch.setattr(pipeline, "kept_modes", lambda folder: (config, {"conv": modes}))
+    monkeypatch.setattr(pipeline, "kept_modes", lambda folder: (config, None, {"conv": modes}))
     done = CliRunner().invoke(cli.app, ["export", str(tmp_path), "--in-place"])
     assert done.exit_code == 0 and "modes of conv, scores of the cells" in done.stdout
     assert checked(two_units) == ([], [])

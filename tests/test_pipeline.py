@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import h5py
@@ -154,11 +155,21 @@ def test_folder_that_is_a_file_is_told(recording, tmp_path, small_config):
 
 def test_modes_of_a_run_are_found(finished, tmp_path):
     config, out, _ = finished
-    kept, modes = pipeline.kept_modes(out)
+    kept, _, modes = pipeline.kept_modes(out)
     assert kept == config
     assert list(modes) == ["relu1"]
     with pytest.raises(ValueError, match="holds no finished run"):
         pipeline.kept_modes(tmp_path)
+
+
+def test_modes_are_not_for_another_recording(finished, tmp_path):
+    """Else `export --in-place` would write them into whatever lies under the old name."""
+    out = shutil.copytree(finished[1], tmp_path / "out")
+    kept = json.loads((out / "config.json").read_text())
+    kept["inputs"]["recording"] = "deadbeefdeadbeef"
+    (out / "config.json").write_text(json.dumps(kept))
+    with pytest.raises(ValueError, match="other data .recording: 'deadbeefdeadbeef' there"):
+        pipeline.kept_modes(out)
 
 
 def test_recording_survives_its_analysis(finished, recording):

@@ -323,7 +323,7 @@ def export(
         raise ValueError(msg)
     export_module = import_module("retina_codec.export")
     pipeline = import_module("retina_codec.pipeline")
-    config, modes = pipeline.kept_modes(run_folder)
+    config, _, modes = pipeline.kept_modes(run_folder)
     scores = export_module.load(run_folder / "predictions.nc").scores
     results = {"cells": {"scores": scores}, "settings": asdict(config)}
     if in_place:

@@ -17,7 +17,6 @@ from retina_codec.datatypes import Contributions, Modes
 from retina_codec.decomposition import Decomposition, decompose, decompose_alike
 from retina_codec.export import load, save
 from retina_codec.networks import load_network, windows_for
-from retina_codec.recordings import load_recording
 from retina_codec.statistics import (
     circular_shift,
     hoyer_sparsity,
@@ -156,14 +155,11 @@ def compare_run(folder: str | PathLike, *, progress: bool = True) -> dict[str, p
         If the recording or the network is gone.
     """
     folder = Path(folder)
-    config, layers = kept_modes(folder)
+    config, recording, layers = kept_modes(folder)
     method = method_named(config.method)
     if "smallest_loading" not in method.get_params():
         msg = f"{config.method} has no 'smallest_loading' to match. Run with SparseModes first."
         raise ValueError(msg)
-    recording = load_recording(
-        config.recording, stimulus=config.stimulus, test_frames=config.test_frames
-    )
     network = load_network(Path(config.network or folder / "network"))  # not code: read from a file
     samples = windows_for(network, recording.stimulus, frames=recording.splits["test"])
     found = activations(

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from retina_codec.contributions import Target, one_cell, population_sum, surprisal
+from retina_codec.datatypes import Recording
 from retina_codec.decomposition import METHODS, Decomposition
 from retina_codec.networks import TrainingSettings
+from retina_codec.recordings import load_recording
 
 TARGETS: Mapping[str, Callable[[np.ndarray], Target]] = {
     "surprisal": surprisal,
@@ -93,6 +95,10 @@ class Config:
         if self.target in TARGETS:
             return TARGETS[self.target](training_output)
         return one_cell(int(self.target.removeprefix("cell-")))
+
+    def open_recording(self) -> Recording:
+        """Return the recording, loaded as the run does it."""
+        return load_recording(self.recording, stimulus=self.stimulus, test_frames=self.test_frames)
 
     def training(self, defaults: TrainingSettings) -> TrainingSettings:
         """Return training settings with what this run changes in them."""

@@ -11,7 +11,6 @@ from torch import nn
 from retina_codec.contributions import Target, integrated_gradients, named_module
 from retina_codec.datatypes import Contributions, Recording
 from retina_codec.networks import load_network, predict, windows_for
-from retina_codec.recordings import load_recording
 
 from ._config import Config
 
@@ -63,9 +62,7 @@ def store_contributions(
     if config.network is None:
         msg = "Contributions need a trained network: give its folder as 'network'."
         raise ValueError(msg)
-    recording = load_recording(
-        config.recording, stimulus=config.stimulus, test_frames=config.test_frames
-    )
+    recording = config.open_recording()
     network = load_network(config.network)
     if part not in (WHOLE, *recording.splits):
         msg = f"No part {part!r}; there are {WHOLE}, {', '.join(recording.splits)}."

@@ -12,7 +12,6 @@ from retina_codec.datatypes import Event
 from retina_codec.export import load, save
 from retina_codec.networks import load_network
 from retina_codec.phenomena import PHENOMENA, event_samples, run_phenomenon, signatures
-from retina_codec.recordings import load_recording
 from retina_codec.report import write_phenomena
 from retina_codec.stimuli import Screen
 
@@ -56,10 +55,8 @@ def phenomena_of_run(
         msg = f"No phenomenon {unknown[0]!r}. Expected some of: {', '.join(PHENOMENA)}."
         raise ValueError(msg)
     folder = Path(folder)
-    config, modes = kept_modes(folder)
-    stimulus = load_recording(
-        config.recording, stimulus=config.stimulus, test_frames=config.test_frames
-    ).stimulus
+    config, recording, modes = kept_modes(folder)
+    stimulus = recording.stimulus
     network = load_network(Path(config.network or folder / "network"))  # not code: read from a file
     screen = Screen(tuple(stimulus.frames.shape[1:]), stimulus.frame_rate_hz, stimulus.pixel_um)
     events: dict[str, Event] = {}

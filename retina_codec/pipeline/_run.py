@@ -32,7 +32,6 @@ from retina_codec.networks import (
     train,
     windows_for,
 )
-from retina_codec.recordings import load_recording
 from retina_codec.report import write_report
 
 from ._config import CONFIG, Config, method_named
@@ -77,9 +76,7 @@ def run(config: Config, out: str | PathLike, *, progress: bool = True) -> dict[s
     """
     started = time.perf_counter()
     out = Path(out)
-    recording = load_recording(
-        config.recording, stimulus=config.stimulus, test_frames=config.test_frames
-    )
+    recording = config.open_recording()
     untrained = load_network(config.network) if config.network else new_network(config, recording)
     layers = tuple(config.layers or getattr(untrained, "default_layers", ()))
     check_fit(untrained, recording, layers, config)
@@ -254,21 +251,23 @@ def kept_fields(
     return fields
 
 
-def kept_modes(folder: str | PathLike) -> tuple[Config, dict[str, Modes]]:
-    """Return the settings of a finished run and the modes of each layer.
+def kept_modes(folder: str | PathLike) -> tuple[Config, Recording, dict[str, Modes]]:
+    """Return the settings of a finished run, its recording and the modes of each layer.
 
     Raises
     ------
     ValueError
-        If the folder holds no finished run.
+        If the folder holds no finished run, or the recording is not the one of the run any more.
     """
     folder = Path(folder)
     paths = sorted(folder.glob("modes_*.nc"))
     if not (folder / CONFIG).exists() or not paths:
         msg = f"{folder} holds no finished run: expected {CONFIG} and modes_LAYER.nc in it."
         raise ValueError(msg)
-    modes = [load(path) for path in paths]
-    return Config.kept_in(folder), {record.layer: record for record in modes}
+    config, modes = Config.kept_in(folder), [load(path) for path in paths]
+    recording = config.open_recording()
+    config.keep_in(folder, fingerprints(config, recording))
+    return config, recording, {record.layer: record for record in modes}
 
 
 def resumed(folder: str | PathLike, *, progress: bool = True) -> tuple[dict[str, object], Path]:

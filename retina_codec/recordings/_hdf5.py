@@ -1,4 +1,7 @@
-"""Parts of HDF5 files, looked at before they are read: what a file declares need not be there."""
+"""Parts of HDF5 files: numbers, texts and movies, and whether they can be decompressed.
+
+That arrays are not larger than what is stored for them is checked when a file is opened.
+"""
 
 import importlib
 from typing import Any
@@ -7,8 +10,6 @@ import h5py
 import numpy as np
 
 NUMBERS = "iufb"
-PLAUSIBLE_BYTES = 2**28
-EXPANSION = 2000
 MAX_FRAMES = 50_000_000
 MAX_FRAME_BYTES = 2**30
 MAX_CHUNK_BYTES = 2**31
@@ -46,22 +47,18 @@ def child(group: Any, name: str) -> Any:
 
 
 def whole(dataset: Any) -> Any:
-    """Return all that a dataset holds, if it can be as much as it declares.
+    """Return all that a dataset holds.
 
     Raises
     ------
     ValueError
-        If it is no dataset, declares far more than the file holds, or cannot be decompressed.
+        If it is no dataset, or cannot be decompressed.
     """
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
         name = getattr(dataset, "name", dataset)
         msg = f"expected values in {name}, but there are none."
         raise ValueError(msg)
     check_filters(dataset)
-    declared, held = dataset.size * dataset.dtype.itemsize, dataset.id.get_storage_size()
-    if declared > max(PLAUSIBLE_BYTES, EXPANSION * held):
-        msg = f"{dataset.name} declares {declared} bytes, but the file holds {held} of them."
-        raise ValueError(msg)
     return dataset[()]
 
 
@@ -107,8 +104,7 @@ def check_movie(dataset: Any) -> None:
         kind = getattr(dataset, "dtype", type(dataset).__name__)
         msg = f"expected frames of numbers in {dataset.name}, got {kind}."
         raise ValueError(msg)
-    elsewhere = dataset.is_virtual or dataset.external
-    if dataset.size and not elsewhere and not dataset.id.get_storage_size():
+    if dataset.size and not dataset.is_virtual and not dataset.id.get_storage_size():
         msg = (
             f"{dataset.name} declares the shape {dataset.shape}, but the file holds no data of it."
         )
