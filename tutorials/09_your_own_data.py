@@ -12,41 +12,95 @@
 # ---
 
 # %% [markdown]
-# # Your own recording
+# # 9. Your own data
 #
-# The same questions as in the second tutorial, for a recording of which nobody knows the answer.
-# Say where it is in the environment variable `RETINA_RECORDING` (an NWB file with a stimulus movie
-# and units, or the lab's HDF5) and run all cells:
-#
-#     RETINA_RECORDING=my_recording.nwb jupyter lab
-#
-# Without it the small sample recording of the project is taken, which is too short for more than to
-# show the steps. This text says how to read the results, and the cells say what they are: each
-# prints sentences with numbers and their controls.
+# **You learn** to bring a recording in NWB: look into it, load it, check its axes, train a network,
+# and ask which modes it has and what they do.\
+# **You need** nothing to try it; for your own results an NWB file with a stimulus movie and units.\
+# **It takes** less than a minute for the file that is written here.
 
 # %%
 import os
+import tempfile
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from pynwb import NWBHDF5IO, NWBFile
+from pynwb.image import ImageSeries
 
 import retina_codec as rc
 
 plt.rcParams.update({"figure.dpi": 80, "font.size": 8, "legend.frameon": False})
 
+
+def as_a_lab_would(path):
+    """Write an NWB file: a movie of 8 bits, spike times, and a table of trials."""
+    screen = rc.stimuli.Screen(shape=(20, 20), frame_rate_hz=50.0)
+    scenes = rc.stimuli.natural_scenes(n_frames=3000, screen=screen, seed=3)
+    frozen = np.asarray(scenes.frames[-400:])
+    frames = np.concatenate([*[frozen] * 4, scenes.frames[:-400]])
+    circuit = rc.simulation.Circuit(shape=screen.shape, history=12, frame_rate_hz=50.0, seed=0)
+    rates = rc.simulation.circuit_rates(circuit, replace(scenes, frames=frames))
+    grey_levels = np.clip(64 * frames + 64, 0, 255).round().astype(np.uint8)
+
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    nwb = NWBFile(session_description="a retina", identifier="retina 1", session_start_time=start)
+    onsets = 3.0 + np.arange(len(frames)) / 50
+    nwb.add_stimulus(ImageSeries(name="scenes", data=grey_levels, unit="n.a.", timestamps=onsets))
+    rng = np.random.default_rng(0)
+    for rate in rates.T:
+        counts = rng.poisson(rate / 50)
+        spikes = np.repeat(onsets, counts) + rng.uniform(0, 1 / 50, counts.sum())
+        nwb.add_unit(spike_times=np.sort(spikes))
+    for begin in onsets[:1600:400]:
+        nwb.add_trial(start_time=begin, stop_time=begin + 8)
+    with NWBHDF5IO(path, "w") as file:
+        file.write(nwb)
+
+
 given = os.environ.get("RETINA_RECORDING")
 if given:
     print("Your recording, from RETINA_RECORDING.")
-    path = Path(given)
+    path, repeats = Path(given), os.environ.get("RETINA_REPEATS")
 else:
-    print("RETINA_RECORDING is not set: this is the sample recording of a simulated retina.")
-    project = next(p for p in (Path.cwd(), *Path.cwd().parents) if (p / "data/sample").is_dir())
-    path = project / "data" / "sample" / "recording.nwb"
+    print("RETINA_RECORDING is not set: this is a recording of a simulated retina.")
+    folder = tempfile.TemporaryDirectory()
+    path, repeats = Path(folder.name) / "recording.nwb", "trials"
+    as_a_lab_would(path)
 
-recording = rc.recordings.load_recording(path)
+recording = rc.recordings.load_recording(path, repeats=repeats)
+rc.figures.plot_stimulus(recording.stimulus, first_frame=recording.splits["test"][0])
+rc.figures.plot_rates(recording)
+plt.show()
+
+# %% [markdown]
+# **Above:** the movie, and the rates of the cells. The first repeat is the test; the bins of the
+# other repeats are hatched, because nothing is trained on them. Without a file of your own, an NWB
+# file is written here as a lab would write it: a movie of 8 bits with the time of each frame, spike
+# times, and a table `trials` that says when the same eight seconds were shown again. For your own
+# recording, say where it is and run all cells; the text says how to read the results, and the cells
+# say what they are, with their controls:
+#
+#     RETINA_RECORDING=my_recording.nwb jupyter lab
+#
+# `RETINA_REPEATS=trials` names the table of repeats, if there is one.
+#
+# ## 1. What is in the file, and is it read correctly?
+#
+# In the shell, `retina-codec info FILE` tells the same. What is read from NWB, and how (several
+# stimuli, gaps between frames, movies outside the file, noise from its seed), is in
+# `docs/recordings.md`.
+
+# %%
+inside = rc.recordings.describe(path)
+for stimulus in inside["stimuli"]:
+    print(f"stimulus {stimulus['name']!r}: {stimulus['kind']}, {stimulus['shape']}, ", end="")
+    print(f"{stimulus['frame_rate_hz']:.0f} Hz, {stimulus['duration_s']:.0f} s")
+print(f"units: {inside['units']['n']}; tables: {[table['name'] for table in inside['intervals']]}")
 frame_rate_hz = recording.stimulus.frame_rate_hz
 n_train, n_test = (int(np.diff(recording.splits[name])[0]) for name in ("train", "test"))
 print(
@@ -55,12 +109,26 @@ print(
     f"{n_test / frame_rate_hz:.0f} s to test, "
     f"{'no repeats' if recording.repeats is None else f'{len(recording.repeats)} repeats'}"
 )
-rc.figures.plot_stimulus(recording.stimulus, first_frame=recording.splits["test"][0])
-rc.figures.plot_rates(recording)
-plt.show()
+smooth = rc.recordings.coherence(recording)
+torn = replace(
+    recording.stimulus,
+    frames=np.ascontiguousarray(np.asarray(recording.stimulus.frames).transpose(1, 2, 0)).reshape(
+        recording.stimulus.frames.shape
+    ),
+)
+wrong = rc.recordings.coherence(replace(recording, stimulus=torn))
+for name, values in (("as read", smooth), ("axes in a wrong order", wrong)):
+    along_y, along_x = np.nanmedian(values, axis=0)
+    print(f"coherence along y and x, median of cells, {name}: {along_y:.2f} and {along_x:.2f}")
 
 # %% [markdown]
-# ## 1. A network, and whether to believe it
+# **Wrong axes** are the commonest mistake: programs write arrays as "x y time" or "time y x".
+# `coherence` is the correlation of neighbouring pixels in the spike-triggered average of each cell;
+# it is high along both where the axes are right, and falls along one where they are torn. `axes="x
+# y time"` says what they are. An exchange of x and y alone cannot be seen in it.
+
+# %% [markdown]
+# ## 2. A network, and whether to believe it
 #
 # A small network and an LN model see the same windows: the last 0.15 s, but at least ten frames.
 # Training is short here; for a paper, train until the validation score stops rising. Scores are
@@ -68,7 +136,7 @@ plt.show()
 
 # %%
 history = max(10, round(0.15 * frame_rate_hz))
-epochs = int(np.clip(round(60_000 / n_train), 1, 15))
+epochs = int(np.clip(round(30_000 / n_train), 1, 15))
 settings = rc.networks.TrainingSettings(
     max_epochs=epochs, batch_size=32 if n_train < 10_000 else 128, patience=5
 )
@@ -111,7 +179,7 @@ plt.show()
 # than shifted, stop here: explaining it says nothing about the retina.
 
 # %% [markdown]
-# ## 2. Contributions and modes
+# ## 3. Contributions and modes
 #
 # What contributes to the surprisal of the population? The contributions of a layer must sum to the
 # change of the surprisal; what they miss is the gap. Modes are sparse motifs of them. R² is for
@@ -128,7 +196,7 @@ some = np.unique(np.linspace(0, len(train_samples) - 1, 5000).astype(int))
 surprisal = rc.contributions.surprisal(rc.networks.predict(network, train_samples[some]))
 layer = network.default_layers[-1]
 contributions = rc.contributions.integrated_gradients(
-    network, samples, layers=[layer], target=surprisal, n_steps=10, progress=False
+    network, samples, layers=[layer], target=surprisal, n_steps=3, rule="secant", progress=False
 )[layer]
 method = rc.decomposition.SparseModes(n_modes=8)
 modes = rc.decomposition.decompose(contributions, method)
@@ -141,7 +209,7 @@ alone = replace(
     ),
 )
 chance = rc.decomposition.decompose(alone, method)
-stability = rc.decomposition.stability(contributions, modes, method, n_seeds=3, n_resampled=3)
+stability = rc.decomposition.stability(contributions, modes, method, n_seeds=1, n_resampled=1)
 modes = replace(modes, reproducibility=stability.reproducibility)
 print(f"layer {layer}: {100 * np.nanmedian(contributions.relative_gap):.1f} % gap (median)")
 print(f"held-out R² of {len(modes.dictionary)} modes: {modes.r2:.2f}; ", end="")
@@ -159,7 +227,7 @@ plt.show()
 # Read nothing into modes with a question mark: they do not come back.
 
 # %% [markdown]
-# ## 3. How much of the field does each mode hold?
+# ## 4. How much of the field does each mode hold?
 #
 # At moments of high rate, the field of each of the three best predicted cells is split onto
 # channels (exactly, by the chain rule) and from there onto modes. The control gives the modes the
@@ -199,7 +267,7 @@ rc.figures.plot_field_shares(shares)
 plt.show()
 
 # %% [markdown]
-# ## 4. What happens without a mode?
+# ## 5. What happens without a mode?
 #
 # Doses of each mode are removed from the running network, and the changes are compared with what
 # the split predicts. The control removes the same amounts from random channels. The first sentence
@@ -215,8 +283,8 @@ curve = rc.causal.dose_curve(
     cells=best,
     target=surprisal,
     doses=(0.1, 0.5, 1.0),
-    n_samples=120,
-    n_moments=12,
+    n_samples=80,
+    n_moments=8,
     progress=False,
 )
 doses = rc.causal.dose_summary(curve)
@@ -239,7 +307,7 @@ plt.show()
 # of the cells follows. It tests the bookkeeping, and that the mode is special among channels.
 
 # %% [markdown]
-# ## 5. Do modes know about spikes what the rate does not?
+# ## 6. Do modes know about spikes what the rate does not?
 #
 # So far everything was inside the network. Here the recorded spikes decide: a regression predicts
 # them from the predicted rate, with and without the loading of a mode, on blocks of time held out.
@@ -248,7 +316,7 @@ plt.show()
 
 # %%
 gains = rc.statistics.spikes_beyond_rate(
-    recorded, predicted, modes, bin_s=1 / frame_rate_hz, n_draws=30
+    recorded, predicted, modes, bin_s=1 / frame_rate_hz, n_draws=20
 )
 tested = gains.dropna(subset=["gain"])
 found = tested[tested["q"] < 0.05]
@@ -261,6 +329,8 @@ if len(found):
     print(f"largest gain with q < 0.05: {found['gain'].max():.3f} bits per spike")
     rc.figures.plot_spike_gains(gains)
     plt.show()
+if not given:
+    folder.cleanup()
 tested.sort_values("gain", ascending=False).head(5).set_index(["cell", "mode"]).round(3)
 
 # %% [markdown]
