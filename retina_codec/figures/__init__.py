@@ -11,15 +11,19 @@ from ._fits import plot_curve, plot_stability
 from ._layers import plot_layer_statistics
 from ._maps import plot_gallery, plot_insertion, plot_maps
 from ._modes import plot_dictionary, plot_loadings, plot_mode_cells
+from ._one_mode import plot_mode_features, plot_mode_removed
 from ._pathways import plot_pathways
 from ._phenomena import plot_minimal_circuit, plot_phenomenon, plot_signatures
 from ._predictions import plot_prediction, plot_scores
 from ._recording import plot_rates, plot_stimulus
 from ._spikes import plot_interneuron_matches, plot_spike_gains
-from ._style import style
+from ._style import INK, NETWORK, mode_colour, style
 from ._sweep import plot_sweep
 
 __all__ = [
+    "INK",
+    "NETWORK",
+    "mode_colour",
     "plot_cell_types",
     "plot_class_control",
     "plot_class_coverage",
@@ -47,7 +51,9 @@ __all__ = [
     "plot_maps",
     "plot_minimal_circuit",
     "plot_mode_cells",
+    "plot_mode_features",
     "plot_mode_fields",
+    "plot_mode_removed",
     "plot_moments",
     "plot_pathways",
     "plot_phenomenon",

@@ -28,6 +28,29 @@ def plot_cell_types(found: CellTypes, *, figure: FigureBase | None = None) -> np
     -------
     np.ndarray
         Four axes: silhouette, gap, stability, correlations of cells with modes.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> criteria = pd.DataFrame({"n_clusters": [1, 2], "gap": [0.1, 0.4], "gap_error": 0.05})
+    >>> criteria = criteria.assign(silhouette=[np.nan, 0.8], stability=[np.nan, 1.0])
+    >>> found = CellTypes(
+    ...     correlations=np.array([[0.5, 0.0], [0.4, 0.1], [0.0, 0.6]]),
+    ...     labels=np.array([0, 0, 1]),
+    ...     candidates=np.array([[0, 0, 0], [0, 0, 1]]),
+    ...     criteria=criteria.assign(response_silhouette=[np.nan, 0.3]),
+    ...     choices={"chosen": 2},
+    ...     null_silhouette=np.array([[np.nan, 0.3], [np.nan, 0.2]]),
+    ...     null_labels=np.array([[0, 1, 0], [1, 0, 0]]),
+    ...     response_labels=np.array([0, 0, 1]),
+    ...     layer="conv1",
+    ...     target="surprisal",
+    ...     method="k_means",
+    ...     points="z_scored",
+    ... )
+    >>> axes = plot_cell_types(found, figure=Figure(layout="constrained"))
+    >>> [ax.get_ylabel() for ax in axes[[0, 1, 3]]], axes[3].images[0].get_array().shape
+    (['silhouette', 'gap statistic', 'cell'], (3, 2))
     """
     below = height_of(len(found.labels))
     figure = figure_or_new(figure, (7.2, CRITERIA_HEIGHT + below))

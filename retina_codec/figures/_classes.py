@@ -29,7 +29,7 @@ RANK_TICKS = (1, 2, 5, 10, 20, 50, 100)
 
 
 def plot_class_modes(summary: pd.DataFrame, *, figure: FigureBase | None = None) -> np.ndarray:
-    """Draw how far the modes of each layer go with classes, for each kind of modes or channels.
+    r"""Draw how far the modes of each layer go with classes, for each kind of modes or channels.
 
     Parameters
     ----------
@@ -43,6 +43,16 @@ def plot_class_modes(summary: pd.DataFrame, *, figure: FigureBase | None = None)
     -------
     np.ndarray
         Three axes: median best r with its 95 % interval, beside chance; class modes; classes.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> table = pd.DataFrame({"layer": ["conv1", "conv2"], "kind": "modes", "r": [0.2, 0.6]})
+    >>> table = table.assign(low=[0.1, 0.5], high=[0.3, 0.7], chance=0.1, share=[0.1, 0.8])
+    >>> table = table.assign(classes_covered=[1, 8], n_classes=10)
+    >>> axes = plot_class_modes(table, figure=Figure(layout="constrained"))
+    >>> axes[2].get_ylabel(), axes[2].lines[0].get_ydata().tolist()
+    ('classes that have\na class mode (%)', [10.0, 80.0])
     """
     figure = figure_or_new(figure, (7.2, 2.9))
     axes = figure.subplots(1, 3)
@@ -67,7 +77,7 @@ def plot_class_modes(summary: pd.DataFrame, *, figure: FigureBase | None = None)
 
 
 def plot_class_coverage(table: pd.DataFrame, *, figure: FigureBase | None = None) -> np.ndarray:
-    """Draw how many modes go with a class, and how many classes with a mode.
+    r"""Draw how many modes go with a class, and how many classes with a mode.
 
     Parameters
     ----------
@@ -81,6 +91,15 @@ def plot_class_coverage(table: pd.DataFrame, *, figure: FigureBase | None = None
     -------
     np.ndarray
         Two axes: r over the rank of modes, and over the rank of classes.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> table = pd.DataFrame({"rank": [1, 2], "class_averaged": [0.7, 0.2]})
+    >>> table = table.assign(mode_averaged=[0.6, 0.1])
+    >>> axes = plot_class_coverage(table, figure=Figure(layout="constrained"))
+    >>> axes[0].get_ylabel(), axes[1].get_xlabel()
+    ('Pearson r', 'rank of the class\n(1: goes best with the mode)')
     """
     figure = figure_or_new(figure, (6.0, 2.9))
     axes = figure.subplots(1, 2, sharey=True)
@@ -103,7 +122,7 @@ def plot_class_coverage(table: pd.DataFrame, *, figure: FigureBase | None = None
 def plot_class_dimensionality(
     table: pd.DataFrame, *, figure: FigureBase | None = None
 ) -> np.ndarray:
-    """Draw how many dimensions the class means of each layer span, beside labels by chance.
+    r"""Draw how many dimensions the class means of each layer span, beside labels by chance.
 
     Parameters
     ----------
@@ -117,6 +136,16 @@ def plot_class_dimensionality(
     -------
     np.ndarray
         Two axes: number of components; as a share of the largest number possible.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> table = pd.DataFrame({"layer": ["conv1", "conv2"], "components": [3, 7], "chance": 6.5})
+    >>> table = table.assign(low=6.0, high=7.0, normalised=[1 / 3, 7 / 9])
+    >>> table = table.assign(normalised_chance=0.7, normalised_low=0.6, normalised_high=0.8)
+    >>> axes = plot_class_dimensionality(table, figure=Figure(layout="constrained"))
+    >>> axes[0].lines[0].get_ydata().tolist(), axes[1].get_ylabel()
+    ([3, 7], '% of the largest\nnumber possible')
     """
     figure = figure_or_new(figure, (6.0, 2.9))
     axes = figure.subplots(1, 2)
@@ -147,6 +176,20 @@ def plot_heads(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         and, if there are several curves, "kind".
     ax
         Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        One curve over layers for each kind.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> table = pd.DataFrame({"layer": ["block 0", "block 1"], "sparsity": [0.3, 0.4]})
+    >>> table = table.assign(chance=0.25, low=0.2, high=0.3, gaussian=0.24)
+    >>> ax = plot_heads(table, ax=Figure().subplots())
+    >>> ax.get_xlabel(), [tick.get_text() for tick in ax.get_xticklabels()]
+    ('layer', ['block 0', 'block 1'])
     """
     ax = axes_or_new(ax, (4.6, 2.9))
     layers = list(dict.fromkeys(table["layer"]))

@@ -35,10 +35,24 @@ def plot_contributions(
     ax
         Where to draw; None makes a new figure.
 
+    Returns
+    -------
+    Axes
+        Heat map: features (rows) over time.
+
     Raises
     ------
     ValueError
-        If the contributions are not pooled.
+        If the contributions are not pooled, or there is no sample in the span.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from retina_codec.simulation import planted_contributions
+    >>> contributions, _ = planted_contributions(n_samples=50, n_features=4)
+    >>> ax = plot_contributions(contributions, ax=Figure().subplots())
+    >>> ax.get_xlabel(), [tick.get_text() for tick in ax.get_yticklabels()]
+    ('time (s)', ['0 −', '1 −', '0 +', '1 +'])
     """
     if contributions.axes_of("values") != ("sample", "feature"):
         axes = ", ".join(contributions.axes_of("values"))
@@ -71,10 +85,26 @@ def plot_gap(contributions: Mapping[str, Contributions], *, ax: Axes | None = No
     ax
         Where to draw; None makes a new figure.
 
+    Returns
+    -------
+    Axes
+        One row for each layer.
+
     Notes
     -----
     Bars hold half of the samples, lines 90 %; the mark is the median. Samples in which the target
     did not change are left out; gaps below 1e-9 are drawn there, since a logarithm has no 0.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from matplotlib.figure import Figure
+    >>> from retina_codec.simulation import planted_contributions
+    >>> contributions, _ = planted_contributions(n_samples=50)
+    >>> contributions = replace(contributions, gap=0.01 * contributions.target_value)
+    >>> ax = plot_gap({"conv1": contributions}, ax=Figure().subplots())
+    >>> ax.get_xlabel(), ax.get_yticklabels()[0].get_text()
+    ('|gap| / |target − target at the baseline|', 'conv1 (n = 50)')
     """
     ax = axes_or_new(ax, (5.6, 0.7 + 0.36 * len(contributions)))
     gaps = {

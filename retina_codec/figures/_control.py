@@ -31,6 +31,15 @@ def plot_class_control(
     -------
     np.ndarray
         Axes: a row for each kind; the class, and the others.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> table = pd.DataFrame({"kind": "ablated", "ranking": "class mode", "dose": [0.1, 0.5]})
+    >>> table = table.assign(**{"class": 3, "own_cost": [0.4, 0.9], "others_cost": [0.0, 0.1]})
+    >>> axes = plot_class_control(table, figure=Figure(layout="constrained"))
+    >>> axes[0, 0].get_ylabel(), axes[0, 0].lines[0].get_ydata().round(3).tolist()
+    ('accuracy left (%)', [60.0, 10.0])
     """
     kinds = list(dict.fromkeys(table["kind"]))
     figure = figure_or_new(figure, (6.4, 1.0 + 2.0 * len(kinds)))
@@ -80,6 +89,16 @@ def plot_control_scores(
     -------
     np.ndarray
         One axes for each kind.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> table = pd.DataFrame({"layer": ["conv1", "conv2"], "kind": "ablated"})
+    >>> table = table.assign(measure="accuracy", ranking="class mode")
+    >>> table = table.assign(difference=[-0.1, -0.4], low=-0.5, high=0.0)
+    >>> (ax,) = plot_control_scores(table, figure=Figure(layout="constrained"))
+    >>> ax.get_ylabel(), [tick.get_text() for tick in ax.get_xticklabels()]
+    ('area of the class - area of others', ['conv1', 'conv2'])
     """
     chosen = scores[scores["measure"] == measure]
     kinds, layers, rankings = (
@@ -118,6 +137,20 @@ def plot_steering(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         Of `causal.steering_curve`, of one mode; `class` may have been replaced by names.
     ax
         Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        One curve for each class.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> table = pd.DataFrame({"mode": 3, "class": "dog", "factor": [0.0, 1.0, 2.0], "control": 0})
+    >>> table = table.assign(mean=[0.1, 0.4, 0.8], low=[0.0, 0.3, 0.7], high=[0.2, 0.5, 0.9])
+    >>> ax = plot_steering(table, ax=Figure().subplots())
+    >>> ax.get_xlabel(), ax.lines[0].get_label()
+    ('factor of mode 3', 'dog')
     """
     ax = axes_or_new(ax, (4.6, 2.8))
     classes = list(dict.fromkeys(table["class"]))
@@ -148,6 +181,20 @@ def plot_flips(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         Of `causal.flipping_modes`.
     ax
         Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        Steps: the share of images over the number of modes.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> table = pd.DataFrame({"n_modes": [1.0, 2.0], "proven_smallest": [1, 0]})
+    >>> table = table.assign(permuted_n_modes=[3.0, np.nan], random_n_modes=[2.0, 3.0])
+    >>> ax = plot_flips(table, ax=Figure().subplots())
+    >>> ax.get_xlabel(), ax.lines[0].get_ydata().tolist()
+    ('modes removed', [0.0, 50.0, 100.0, 100.0])
     """
     ax = axes_or_new(ax, (4.6, 2.6))
     columns = {

@@ -14,6 +14,7 @@ from ._style import (
     CONTROL,
     INK,
     NETWORK,
+    ON_COLOURS,
     axes_or_new,
     figure_or_new,
     height_of,
@@ -33,7 +34,7 @@ FURTHER = {-1: "unexplained", -2: "bypassed"}
 
 
 def plot_moments(fields: Fields, *, figure: FigureBase | None = None) -> np.ndarray:
-    """Draw the field of two moments and the parts of it that modes hold.
+    r"""Draw the field of two moments and the parts of it that modes hold.
 
     Parameters
     ----------
@@ -47,6 +48,17 @@ def plot_moments(fields: Fields, *, figure: FigureBase | None = None) -> np.ndar
     np.ndarray
         One row of axes for each moment; its maps have one colour scale, and all but the first sum
         to the first.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> items = pd.DataFrame({"sample": [7, 7, 7, 9, 9, 9], "label": ["IRF", "mode 3", "rest"] * 2})
+    >>> items = items.assign(time_s=0.5, rate_hz=20.0, share=[1.0, 0.7, 0.3] * 2)
+    >>> values = np.random.default_rng(0).normal(size=(6, 1, 8, 8))
+    >>> fields = Fields(values=values, items=items, frame_rate_hz=100.0)
+    >>> axes = plot_moments(fields, figure=Figure())
+    >>> axes.shape, axes[0, 1].get_title()
+    ((2, 3), 'mode 3\n70%')
     """
     maps = np.asarray(fields.values)[:, 0]
     moments = list(dict.fromkeys(fields.items["sample"]))
@@ -83,6 +95,17 @@ def plot_mode_fields(fields: Fields, *, figure: FigureBase | None = None) -> np.
     -------
     np.ndarray
         One axes for each cell (rows) and mode.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from retina_codec.receptive_fields import separate_space_time
+    >>> items = pd.DataFrame({"cell": [4, 4, 5, 5], "mode": [0, 1, 0, 1]})
+    >>> values = np.random.default_rng(0).normal(size=(4, 5, 8, 8))
+    >>> fields = separate_space_time(Fields(values=values, items=items, frame_rate_hz=100.0))
+    >>> axes = plot_mode_fields(fields, figure=Figure())
+    >>> axes.shape, axes[0, 0].get_ylabel()
+    ((2, 2), 'cell 4')
     """
     strength = np.linalg.norm(np.asarray(fields.time_course), axis=1)
     maps = np.asarray(fields.space) * strength[:, None, None]
@@ -113,6 +136,19 @@ def plot_field_shares(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         Columns "cell", "mode" (below 0: unexplained, bypassed) and "share".
     ax
         Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        Heat map: cells (rows) and modes (columns).
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> table = pd.DataFrame({"cell": [4, 4, 5, 5], "mode": [0, -1, 0, -1]})
+    >>> ax = plot_field_shares(table.assign(share=[0.8, 0.2, 0.9, 0.1]), ax=Figure().subplots())
+    >>> [tick.get_text() for tick in ax.get_xticklabels()]
+    ['0', 'unexplained']
     """
     wide = table.pivot(index="cell", columns="mode", values="share")
     wide = wide[sorted(wide.columns, key=lambda mode: (mode < 0, abs(mode)))]
@@ -134,6 +170,20 @@ def plot_explained(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         Columns "feature", "predictor", "r2"; means over cells are drawn, and what is below 0 as 0.
     ax
         Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        Heat map: predictors (rows) and features of the field (columns).
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> table = pd.DataFrame({"predictor": ["rate", "modes"], "r2": [0.1, 0.7]})
+    >>> table = table.assign(feature="size_px")
+    >>> ax = plot_explained(table, ax=Figure().subplots())
+    >>> [text.get_text() for text in ax.texts], ax.get_xticklabels()[0].get_text()
+    (['0.10', '0.70'], 'size (px)')
     """
     wide = table.groupby(["predictor", "feature"], sort=False)["r2"].mean().unstack()
     ax = axes_or_new(ax, (6.0, height_of(len(wide))))
@@ -141,7 +191,7 @@ def plot_explained(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     scale = positive_scale(values)
     draw_heat_map(ax, values, scale=scale, bar_label="variance explained (R²)")
     for (row, column), value in np.ndenumerate(wide.to_numpy()):
-        colour = "white" if value > 0.6 * scale["vmax"] else INK
+        colour = "white" if value > 0.6 * scale["vmax"] else ON_COLOURS
         ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=6.5)
     name_ticks(ax.yaxis, [plain(name) for name in wide.index])
     ax.set_xticks(range(wide.shape[1]), labels=[_feature(name) for name in wide.columns])
@@ -170,6 +220,15 @@ def plot_doses(summary: pd.DataFrame, *, figure: FigureBase | None = None) -> np
     -------
     np.ndarray
         Two axes: the correlation, and the same beyond what removing all channels alike would do.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> rows = [("response", "removed", dose, "r", 0.9, 0.3) for dose in (0.1, 1.0)]
+    >>> columns = ["quantity", "kind", "dose", "measure", "mode", "control"]
+    >>> axes = plot_doses(pd.DataFrame(rows, columns=columns), figure=Figure(layout="constrained"))
+    >>> axes[0].get_xlabel(), axes[0].lines[0].get_xdata().tolist()
+    ('dose of the mode that is removed', [0.1, 1.0])
     """
     figure = figure_or_new(figure, (6.8, 2.6))
     axes = figure.subplots(1, 2, sharey=True)

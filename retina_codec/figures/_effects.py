@@ -38,6 +38,27 @@ def plot_effects(
     -------
     np.ndarray
         Two axes: the modes; the mean over draws of as many random channels.
+
+    Raises
+    ------
+    ValueError
+        If there is no condition of this kind.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> conditions = pd.DataFrame({"kind": "ablated", "control": [0, 1], "mode": [3, 3]})
+    >>> effects = Effects(
+    ...     baseline=np.full((5, 2), 10.0),
+    ...     perturbed=np.stack([np.full((5, 2), 5.0), np.full((5, 2), 9.0)]),
+    ...     conditions=conditions,
+    ...     sample=np.arange(5) / 100,
+    ...     layer="conv1",
+    ... )
+    >>> axes = plot_effects(effects, figure=Figure(layout="constrained"))
+    >>> [(ax.get_title(), ax.images[0].get_array().data.tolist()) for ax in axes]
+    [('channels of the mode ablated', [[-50.0, -50.0]]),
+     ('random channels ablated', [[-10.0, -10.0]])]
     """
     modes = mode_changes(effects, kind=kind, control=False)
     controls = mode_changes(effects, kind=kind, control=True).groupby(level="mode").mean()
@@ -70,6 +91,31 @@ def plot_effect_summary(effects: Effects, *, kind: str = "ablated", ax: Axes | N
         "ablated" or "preserved".
     ax
         Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        One point for each mode, and one for each draw of random channels.
+
+    Raises
+    ------
+    ValueError
+        If there is no condition of this kind.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> conditions = pd.DataFrame({"kind": "ablated", "control": [0, 1], "mode": [3, 3]})
+    >>> effects = Effects(
+    ...     baseline=np.full((5, 2), 10.0),
+    ...     perturbed=np.stack([np.full((5, 2), 5.0), np.full((5, 2), 9.0)]),
+    ...     conditions=conditions,
+    ...     sample=np.arange(5) / 100,
+    ...     layer="conv1",
+    ... )
+    >>> ax = plot_effect_summary(effects, ax=Figure().subplots())
+    >>> [(line.get_label(), line.get_ydata()[0].item()) for line in ax.lines]
+    [('as many random channels', 10.0), ('mode', 50.0)]
     """
     ax = axes_or_new(ax, (5.6, 2.4))
     modes = mode_changes(effects, kind=kind, control=False).abs().mean(axis=1)

@@ -44,6 +44,17 @@ def plot_fields(
     ------
     ValueError
         If the fields are not separated.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> from retina_codec.receptive_fields import separate_space_time
+    >>> values = np.random.default_rng(0).normal(size=(2, 5, 8, 8))
+    >>> fields = Fields(values=values, items=pd.DataFrame({"cell": [0, 1]}), frame_rate_hz=100.0)
+    >>> axes = plot_fields(separate_space_time(fields), figure=Figure())
+    >>> axes.shape, axes[0, 0].get_title(loc="left"), axes[0, 1].get_xlabel()
+    ((2, 2), 'cell 0', 'lag (ms)')
     """
     space, time_course = _separated(fields)
     shown = range(min(len(space), MOST_ITEMS)) if items is None else items
@@ -96,6 +107,18 @@ def plot_combinations(
     ------
     ValueError
         If the fields are not separated.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> from retina_codec.receptive_fields import separate_space_time
+    >>> items = pd.DataFrame({"combination": ["0", "0, 2"], "cell": [4, 4], "n_samples": [30, 12]})
+    >>> values = np.random.default_rng(0).normal(size=(2, 5, 8, 8))
+    >>> fields = separate_space_time(Fields(values=values, items=items, frame_rate_hz=100.0))
+    >>> axes = plot_combinations(fields, figure=Figure())
+    >>> axes.shape, axes[0, 0].get_title().splitlines()
+    ((2, 1), ['cell 4', 'n = 30'])
     """
     space, time_course = _separated(fields)
     maps = space * np.linalg.norm(time_course, axis=1)[:, None, None]

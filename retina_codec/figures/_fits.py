@@ -20,6 +20,22 @@ def plot_stability(stability: Stability, *, ax: Axes | None = None) -> Axes:
         Of the modes of one layer.
     ax
         Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        Heat map: repeated fits (rows) and modes (columns).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> fits = pd.DataFrame({"kind": ["other seed", "resampled"]})
+    >>> cosine = np.array([[1.0, 0.9, 0.4], [1.0, 0.8, 0.0]])
+    >>> stability = Stability(cosine=cosine, fits=fits, layer="conv1", method="SparseModes")
+    >>> ax = plot_stability(stability, ax=Figure().subplots())
+    >>> ax.get_ylabel(), ax.images[0].get_array().shape
+    ('repeated fit', (2, 3))
     """
     cosine = np.asarray(stability.cosine)
     kinds = [plain(kind) for kind in stability.fits["kind"]]
@@ -45,10 +61,26 @@ def plot_curve(modes: Modes, *, ax: Axes | None = None) -> Axes:
     ax
         Where to draw; None makes a new figure.
 
+    Returns
+    -------
+    Axes
+        Loss, on a logarithmic axis, over the steps of the method.
+
     Raises
     ------
     ValueError
         If the modes have no curve.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from retina_codec.decomposition import SparseModes, decompose
+    >>> from retina_codec.simulation import planted_contributions
+    >>> contributions, _ = planted_contributions(n_samples=60, n_modes=3, n_features=4)
+    >>> modes = decompose(contributions, SparseModes(n_modes=3, n_passes=3))
+    >>> ax = plot_curve(modes, ax=Figure().subplots())
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('step', 'training loss')
     """
     if modes.curve is None:
         msg = f"{modes.method} has no training curve; autoencoders and SparseModes have one."

@@ -11,7 +11,7 @@ from matplotlib.axis import Axis
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
-from ._style import CONTROL, INK, open_frame, saturation
+from ._style import CONTROL, ON_COLOURS, open_frame, saturation
 
 LABEL_HEIGHT_INCH = 0.125
 LETTER_WIDTH_INCH = 0.065
@@ -110,7 +110,7 @@ def mark_groups(
     across = axis.axis_name == "x"
     for border in changes:
         line = axis.axes.axvline if across else axis.axes.axhline
-        line(border - 0.5, color=INK, linewidth=1.0)
+        line(border - 0.5, color=ON_COLOURS, linewidth=1.0)
     beside = axis.axes.secondary_xaxis("top") if across else axis.axes.secondary_yaxis("right")
     inner = beside.xaxis if across else beside.yaxis
     centres = (borders[:-1] + borders[1:] - 1) / 2

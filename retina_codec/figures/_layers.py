@@ -18,7 +18,7 @@ LABELS = {
 
 
 def plot_layer_statistics(table: pd.DataFrame, *, figure: FigureBase | None = None) -> np.ndarray:
-    """Draw sparsity, dimensionality and balance of each layer, beside what chance gives.
+    r"""Draw sparsity, dimensionality and balance of each layer, beside what chance gives.
 
     Parameters
     ----------
@@ -32,6 +32,16 @@ def plot_layer_statistics(table: pd.DataFrame, *, figure: FigureBase | None = No
     -------
     np.ndarray
         One axes for each statistic.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from retina_codec.simulation import planted_contributions
+    >>> from retina_codec.statistics import layer_statistics
+    >>> layers = {"conv1": planted_contributions(n_samples=100)[0]}
+    >>> axes = plot_layer_statistics(layer_statistics(layers), figure=Figure(layout="constrained"))
+    >>> [ax.get_ylabel() for ax in axes][:2]
+    ['Hoyer sparsity', 'components to 90 %\nof the variance']
     """
     statistics = list(dict.fromkeys(table["statistic"]))
     layers = list(dict.fromkeys(table["layer"]))
@@ -66,6 +76,7 @@ def _draw(ax: Axes, rows: pd.DataFrame, statistic: str) -> None:
     names = [plain(layer) for layer in rows.index]
     ax.set_xticks(x, labels=names, rotation=90 if len(names) > 4 else 0)
     ax.set_xlim(-0.5, len(rows) - 0.5)
-    ax.set_ylim(bottom=min(0.0, *ax.get_ylim()))
+    low, high = ax.get_ylim()
+    ax.set_ylim(min(0.0, low), high + 0.05 * (high - min(0.0, low)))
     ax.set(xlabel="layer", ylabel=LABELS.get(statistic, plain(statistic)))
     open_frame(ax)

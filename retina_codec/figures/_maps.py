@@ -1,6 +1,7 @@
 """Pictures of which parts of images modes use, and of how well maps do."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,23 @@ from matplotlib.figure import FigureBase
 
 from retina_codec.datatypes import Maps
 
-from ._style import BASELINE, CONTROL, INK, NETWORK, figure_or_new, open_frame, plain
+from ._style import (
+    BASELINE,
+    CONTROL,
+    INK,
+    NETWORK,
+    ON_COLOURS,
+    figure_or_new,
+    open_frame,
+    plain,
+)
 
 MOST_ITEMS = 8
 KINDS = {"inserted": "pixels are inserted", "deleted": "pixels are deleted"}
 CHANCE = "random order"
 COLOURS = (NETWORK, BASELINE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
 DIMMED = 0.35
+LETTERS_ACROSS = 16
 EDGE = "#F0E442"
 FINER = 4
 """Points a side of a pixel, so that outlines follow its corners also in very small images."""
@@ -31,7 +42,7 @@ def plot_maps(
     saturated: float = 0.005,
     figure: FigureBase | None = None,
 ) -> np.ndarray:
-    """Draw each map beside its picture: what raises the target, and what lowers it.
+    r"""Draw each map beside its picture: what raises the target, and what lowers it.
 
     Parameters
     ----------
@@ -52,6 +63,17 @@ def plot_maps(
     -------
     np.ndarray
         Three axes for each map: picture, positive part, negative part.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> values = np.random.default_rng(0).normal(size=(2, 1, 8, 8))
+    >>> items = pd.DataFrame({"sample": [0, 0], "mode": [3, 7], "label": ["mode 3", "mode 7"]})
+    >>> maps = Maps(values=values, items=items, layer="conv2", target="top class")
+    >>> axes = plot_maps(maps, np.zeros((1, 8, 8)), figure=Figure())
+    >>> axes.shape, axes[1, 0].get_ylabel(), axes[0, 1].get_title()
+    ((2, 3), 'image 0\nmode 7', 'raises the target')
     """
     shown = list(range(min(len(maps.items), MOST_ITEMS)) if items is None else items)
     positive, negative = maps.positive[shown], -maps.negative[shown]
@@ -103,6 +125,23 @@ def plot_gallery(
     -------
     np.ndarray
         One axes for each mode (rows) and rank.
+
+    Raises
+    ------
+    ValueError
+        If the area is not above 0 and up to 1.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> values = np.random.default_rng(0).normal(size=(2, 1, 8, 8))
+    >>> items = pd.DataFrame({"sample": [0, 1], "mode": 3, "rank": [0, 1], "name": ["cat", "ox"]})
+    >>> items = items.assign(of_class=[1, 0])
+    >>> maps = Maps(values=values, items=items, layer="conv2", target="top class")
+    >>> axes = plot_gallery(maps, np.full((2, 8, 8, 3), 0.5), figure=Figure())
+    >>> [ax.get_title() for ax in axes[0]]
+    ['cat', 'other: ox']
     """
     table, inside = maps.items.reset_index(drop=True), maps.regions(area)
     modes = list(dict.fromkeys(table["mode"]))
@@ -117,8 +156,9 @@ def plot_gallery(
         draw_picture(ax, lit(pictures[int(about["sample"])], inside[row]))
         _outline(ax, inside[row])
         other = not about.get("of_class", 1)
-        name = plain(about.get("name", ""))
-        ax.set_title(f"other: {name}" if other else name, color=BASELINE if other else INK)
+        words = f"other: {about.get('name', '')}" if other else about.get("name", "")
+        lines = wrap(plain(words), LETTERS_ACROSS, max_lines=2, placeholder=" …")
+        ax.set_title("\n".join(lines), color=BASELINE if other else INK)
     for mode, axes in zip(modes, grid, strict=True):
         first = table[table["mode"] == mode].iloc[0]
         r = f"\nr = {first['r']:.2f}" if "r" in table else ""
@@ -155,6 +195,25 @@ def plot_insertion(
     ------
     ValueError
         If there is no such method.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> rows = [
+    ...     (kind, method, 0, dose, dose)
+    ...     for kind in ("inserted", "deleted")
+    ...     for method in ("modes", "Grad-CAM")
+    ...     for dose in (0.0, 0.5, 1.0)
+    ... ]
+    >>> table = pd.DataFrame(rows, columns=["kind", "method", "sample", "dose", "value"])
+    >>> summary = pd.DataFrame({"kind": ["inserted"] * 2 + ["deleted"] * 2})
+    >>> summary = summary.assign(method=["modes", "Grad-CAM"] * 2, rival=["Grad-CAM", "modes"] * 2)
+    >>> summary = summary.assign(advantage=[0.2, -0.2] * 2, low=-0.3, high=0.3)
+    >>> figure = Figure(layout="constrained")
+    >>> axes = plot_insertion(table, summary, method="modes", figure=figure)
+    >>> axes.shape, axes[0, 0].get_ylabel()
+    ((2, 2), 'target, mean over images')
     """
     known = list(dict.fromkeys(summary["method"]))
     if method not in known:
@@ -195,8 +254,9 @@ def _outline(ax: Axes, inside) -> None:
         n_y, n_x = inside.shape
         fine = inside.repeat(FINER, axis=0).repeat(FINER, axis=1).astype(float)
         y, x = ((np.arange(n * FINER) + 0.5) / FINER - 0.5 for n in (n_y, n_x))
-        for colour, width in ((INK, 1.6), (EDGE, 0.8)):
-            ax.contour(x, y, fine, [0.5], colors=colour, linewidths=width)
+        for colour, width in ((ON_COLOURS, 1.6), (EDGE, 0.8)):
+            drawn = ax.contour(x, y, fine, [0.5], colors=colour, linewidths=width)
+            drawn.set_rasterized(True)
 
 
 def _limit(values, saturated: float) -> float:

@@ -37,6 +37,20 @@ def plot_dictionary(modes: Modes, *, most: int = 40, ax: Axes | None = None) -> 
         How many modes to draw, those that are active in most samples; they keep their numbers.
     ax
         Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        Heat map: modes (rows) and features (columns).
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from retina_codec.simulation import planted_contributions
+    >>> _, modes = planted_contributions(n_samples=50, n_modes=3, n_features=4)
+    >>> ax = plot_dictionary(modes, ax=Figure().subplots())
+    >>> ax.get_xlabel(), ax.images[0].get_array().shape
+    ('feature (channel and sign)', (3, 4))
     """
     shown = _shown_modes(modes, most)
     order = feature_order(np.asarray(modes.channel), np.asarray(modes.sign))
@@ -70,6 +84,25 @@ def plot_loadings(
         First and last time drawn; None draws all.
     ax
         Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        Heat map: modes (rows) over time.
+
+    Raises
+    ------
+    ValueError
+        If there is no sample in the span.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from retina_codec.simulation import planted_contributions
+    >>> _, modes = planted_contributions(n_samples=50, n_modes=3)
+    >>> ax = plot_loadings(modes, span_s=(0.1, 0.3), ax=Figure().subplots())
+    >>> ax.get_xlabel(), ax.images[0].get_array().shape
+    ('time (s)', (3, 21))
     """
     shown = _shown_modes(modes, most)
     drawn = samples_in(np.asarray(modes.sample), span_s)
@@ -92,6 +125,11 @@ def plot_mode_cells(correlations: pd.DataFrame, *, ax: Axes | None = None) -> Ax
         One row for each cell: columns "cell", "cluster", and one Pearson r for each mode.
     ax
         Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        Heat map: cells (rows) and modes (columns).
 
     Examples
     --------

@@ -32,6 +32,18 @@ def plot_pathways(table: pd.DataFrame, *, figure: FigureBase | None = None) -> n
     -------
     np.ndarray
         One axes for each number of channels, and one for the shares of the channels.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> counts = ["effective channels", "channels per sample", "channels above share"]
+    >>> rows = [("share", "scenes", channel, 0.5) for channel in (0, 1)]
+    >>> rows += [(count, "scenes", -1, 2.0) for count in counts]
+    >>> table = pd.DataFrame(rows, columns=["statistic", "stimulus", "channel", "value"])
+    >>> table = table.assign(low=table["value"] - 0.1, high=table["value"] + 0.1, p=np.nan)
+    >>> axes = plot_pathways(table, figure=Figure(layout="constrained"))
+    >>> len(axes), axes[-1].get_xlabel()
+    (4, 'channel')
     """
     shares = table[table["statistic"] == "share"]
     stimuli = list(dict.fromkeys(shares["stimulus"]))

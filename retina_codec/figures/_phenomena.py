@@ -54,6 +54,32 @@ def plot_phenomenon(
     np.ndarray
         One axes for the movie, one for each cell, and one each for contributions and loadings,
         where there are any.
+
+    Raises
+    ------
+    ValueError
+        If there is no cell of a number.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> event = Event(
+    ...     rates=np.random.default_rng(0).poisson(9.0, (1, 2, 30, 1)).astype(float),
+    ...     sample=np.arange(-10, 20) / 100,
+    ...     movie=np.zeros((2, 30, 8)),
+    ...     conditions=pd.DataFrame({"condition": ["dark flash", "dark pair"]}),
+    ...     repeats=pd.DataFrame({"value": [0.1]}),
+    ...     value=np.ones((1, 1)),
+    ...     control=np.zeros((1, 1)),
+    ...     signatures=pd.DataFrame({"cell": [0], "value": [1.0], "control": [0.0]}),
+    ...     phenomenon="paired flash",
+    ...     measure="suppression",
+    ...     varied="interval (s)",
+    ...     event="dark pair",
+    ... )
+    >>> axes = plot_phenomenon(event, cells=[0], figure=Figure(layout="constrained"))
+    >>> len(axes), axes[-1].get_xlabel()
+    (2, 'time from the event (s)')
     """
     event = _while_shown(event)
     columns = _columns(event, cells)
@@ -74,14 +100,14 @@ def plot_phenomenon(
         mark_groups(ax.yaxis, groups)
         ax.set_ylabel(ylabel)
     for ax in axes:
-        ax.axvline(0, color=INK, linewidth=0.6, linestyle=":")
+        ax.axvline(0, color=CONTROL, linewidth=0.8, linestyle=":")
     axes[-1].set_xlabel(event.label("sample"))
     axes[-1].set_xlim(event.sample[0], event.sample[-1])
     return axes
 
 
 def plot_signatures(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw the signature of each cell in each phenomenon, beside its control.
+    r"""Draw the signature of each cell in each phenomenon, beside its control.
 
     Parameters
     ----------
@@ -89,6 +115,21 @@ def plot_signatures(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         One row for each phenomenon and cell, from `phenomena.signatures`.
     ax
         Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        One row for each phenomenon, one point for each cell.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> table = pd.DataFrame({"phenomenon": ["paired flash"] * 2, "cell": [0, 1]})
+    >>> table = table.assign(value=[0.5, 0.1], control=0.0, difference=[0.5, 0.1])
+    >>> table = table.assign(low=[0.4, -0.1], high=[0.6, 0.3], present=[1, 0])
+    >>> ax = plot_signatures(table, ax=Figure().subplots())
+    >>> ax.get_yticklabels()[0].get_text()
+    'paired flash\nin 1 of 2 cells that respond'
     """
     names = list(dict.fromkeys(table["phenomenon"]))
     ax = axes_or_new(ax, (7.2, 0.8 + 0.5 * len(names)))
@@ -116,6 +157,21 @@ def plot_minimal_circuit(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
         From `causal.minimal_circuit`.
     ax
         Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        Error, on an axis that is logarithmic above 0.01, over the number of channels.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> table = pd.DataFrame({"n_channels": [1, 2], "channels": ["1", "1, 3"]})
+    >>> table = table.assign(error=[0.8, 0.05], random_error=[1.2, 0.8], minimal=[0, 1])
+    >>> table = table.assign(random_low=[0.9, 0.6], random_high=[1.4, 1.0])
+    >>> ax = plot_minimal_circuit(table, ax=Figure().subplots())
+    >>> ax.get_xlabel(), ax.lines[-1].get_label()
+    ('number of channels kept', 'smallest within the error: 1, 3')
     """
     ax = axes_or_new(ax, (4.2, 2.6))
     size = table["n_channels"].to_numpy()

@@ -32,6 +32,32 @@ def plot_prediction(
         First and last time drawn; None draws all.
     ax
         Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        Recorded rate as an area, predictions as lines.
+
+    Raises
+    ------
+    ValueError
+        If there is no sample in the span.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> rates = np.random.default_rng(0).poisson(5.0, (50, 1)).astype(float)
+    >>> predictions = Predictions(
+    ...     recorded=rates,
+    ...     predicted=rates + 1,
+    ...     sample=np.arange(50) / 100,
+    ...     scores=pd.DataFrame({"pearson_r": [1.0]}),
+    ...     network="deep-retina network",
+    ... )
+    >>> ax = plot_prediction(predictions, cell=0, ax=Figure().subplots())
+    >>> ax.get_ylabel(), ax.lines[0].get_label()
+    ('firing rate (Hz)', 'deep-retina network, r = 1.00')
     """
     ax = axes_or_new(ax, (7.2, 1.9))
     drawn = samples_in(np.asarray(predictions.sample), span_s)
@@ -62,6 +88,26 @@ def plot_scores(
         Predictions of a simpler model for the same cells.
     ax
         Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        One point for each cell and network.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> predictions = Predictions(
+    ...     recorded=np.ones((50, 2)),
+    ...     predicted=np.ones((50, 2)),
+    ...     sample=np.arange(50) / 100,
+    ...     scores=pd.DataFrame({"pearson_r": [0.6, 0.7]}),
+    ...     network="deep-retina network",
+    ... )
+    >>> ax = plot_scores(predictions, ax=Figure().subplots())
+    >>> ax.get_ylabel(), ax.lines[0].get_ydata().tolist()
+    ('Pearson r', [0.6, 0.7])
     """
     ax = axes_or_new(ax, (5.6, 2.4))
     cells = np.arange(len(predictions.scores))

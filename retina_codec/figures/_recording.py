@@ -31,6 +31,11 @@ def plot_stimulus(
     ax
         Where to draw; None makes a new figure.
 
+    Returns
+    -------
+    Axes
+        Frames side by side.
+
     Raises
     ------
     ValueError
@@ -82,6 +87,27 @@ def plot_rates(recording: Recording, *, span_s: Span | None = None, ax: Axes | N
         First and last time drawn; None draws all.
     ax
         Where to draw; None makes a new figure.
+
+    Returns
+    -------
+    Axes
+        Heat map: cells (rows) over time.
+
+    Raises
+    ------
+    ValueError
+        If there is no frame in the span.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
+    >>> movie = Stimulus(frames=np.zeros((30, 8, 8)), frame_rate_hz=100.0)
+    >>> cells = pd.DataFrame({"cell_type": ["ON", "OFF"]})
+    >>> recording = Recording(stimulus=movie, rates=np.ones((30, 2)), cells=cells, splits={})
+    >>> ax = plot_rates(recording, ax=Figure().subplots())
+    >>> ax.get_xlabel(), ax.images[0].get_array().shape
+    ('time (s)', (2, 30))
     """
     stimulus = recording.stimulus
     times = stimulus.start_s + np.arange(recording.rates.shape[0]) / stimulus.frame_rate_hz

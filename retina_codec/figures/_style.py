@@ -14,11 +14,27 @@ from matplotlib.figure import FigureBase
 
 # Okabe and Ito (2008): told apart by colour-blind readers and in greyscale.
 NETWORK = "#0072B2"
+"""What the network says, in all pictures."""
 BASELINE = "#D55E00"
 RECORDED = "#C4C4C4"
 CONTROL = "#8A8A8A"
 INK = "#222222"
+"""Text and lines on the page: light where the page is dark."""
+ON_COLOURS = "#000000"
+"""Text and lines on a heat map: dark on every page."""
 SERIES = (NETWORK, BASELINE, "#56B4E9", "#E69F00", "#009E73", "#CC79A7")
+# "Muted" of Tol (2021), Colour Schemes, SRON/EPS/TN/09-002: told apart by colour-blind readers.
+MODE_COLOURS = (
+    "#CC6677",
+    "#332288",
+    "#DDCC77",
+    "#117733",
+    "#88CCEE",
+    "#882255",
+    "#44AA99",
+    "#999933",
+    "#AA4499",
+)
 MARKERS = "osoD^v"
 
 SIGNED_MAP = "RdBu_r"
@@ -43,8 +59,16 @@ SETTINGS = {
     "xtick.major.size": 2.5,
     "ytick.major.size": 2.5,
     "hatch.linewidth": 0.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
     "savefig.dpi": 160,
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",
     "svg.hashsalt": "retina_codec",
 }
 _ONE_AT_A_TIME = RLock()
@@ -65,6 +89,27 @@ def style() -> Iterator[None]:
     """
     with _ONE_AT_A_TIME, matplotlib.style.context(["default", SETTINGS]):
         yield
+
+
+def mode_colour(mode: int) -> str:
+    """Return the colour of a mode, the same in all pictures; it comes back every nine modes.
+
+    Parameters
+    ----------
+    mode
+        Its number.
+
+    Returns
+    -------
+    str
+        As matplotlib and web pages take it.
+
+    Examples
+    --------
+    >>> mode_colour(0) == mode_colour(9) != mode_colour(1)
+    True
+    """
+    return MODE_COLOURS[mode % len(MODE_COLOURS)]
 
 
 def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:

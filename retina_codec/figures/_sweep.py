@@ -51,6 +51,15 @@ def plot_sweep(table: pd.DataFrame, *, figure: FigureBase | None = None) -> np.n
     -------
     np.ndarray
         One axes for each number; grey points are what chance gives.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> table = pd.DataFrame({"setting": ["few", "few", "many", "many"], "seed": [0, 1, 0, 1]})
+    >>> table = table.assign(r2=[0.8, 0.81, 0.9, 0.92], n_modes=[3, 3, 6, 5])
+    >>> axes = plot_sweep(table, figure=Figure(layout="constrained"))
+    >>> [ax.get_xlabel() for ax in axes], [tick.get_text() for tick in axes[0].get_yticklabels()]
+    (['R², held out', 'modes'], ['few', 'many'])
     """
     panels = [panel for panel in PANELS if panel.column in table]
     settings = list(dict.fromkeys(table["setting"]))

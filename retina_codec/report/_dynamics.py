@@ -26,7 +26,40 @@ Tables = Mapping[str, pd.DataFrame]
 
 
 class Dynamics(NamedTuple):
-    """What a run found about dynamic fields: tables and records, most of them by layer."""
+    """What a run found about dynamic fields: tables and records, most of them by layer.
+
+    Attributes
+    ----------
+    explained_fields
+        How well predictors explain features of the field; see `figures.plot_explained`.
+    states
+        Combinations of modes and how often they are active.
+    field_shares
+        Share of each mode in the fields of each cell; see `figures.plot_field_shares`.
+    mode_fields, moments
+        Single-mode fields; the field of two moments and its parts.
+    doses
+        Predicted and measured changes; see `figures.plot_doses`.
+    cell_types
+        Cells grouped by the modes they go with.
+    profile_criteria, profile_labels
+        Criteria for the number of types, and the types, by what contributes to each cell.
+    type_recovery
+        How well the types in a simulation come back.
+    interneurons
+        Units beside the interneurons of a simulation; see `figures.plot_interneuron_matches`.
+    spike_gains
+        What modes say about spikes beyond the rate; see `figures.plot_spike_gains`.
+    true_types
+        Type of each cell, where it is known.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"predictor": ["modes"], "feature": ["size_px"], "r2": [0.7]})
+    >>> by_layer = dict.fromkeys(Dynamics._fields[1:-1], {})
+    >>> Dynamics(explained_fields=table, **by_layer).true_types is None
+    True
+    """
 
     explained_fields: pd.DataFrame
     states: Tables
@@ -137,11 +170,13 @@ def _moments_picture(layer: str, record: Fields) -> Picture:
         size=(1.15 * n_across, 3.6),
         caption=(
             f"IRF of cell {about['cell']} at two moments at which it fires alike (rows; n = 2), "
-            f"and its parts by modes of layer {layer}, projected on the time course of the IRF; "
+            f"and its parts by modes of layer {layer}, projected on the time course of the IRF, "
+            f"in {record.unit}; "
             "they sum to the IRF. Percentages are shares of the power of the IRF. Of all pairs of "
             "the moments looked at, the one whose IRFs correlate least."
         ),
         alt=f"Two rows of spatial maps: the field and its parts in layer {layer}.",
+        data=(f"fields_moments_{layer}.nc",),
     )
 
 
@@ -156,6 +191,7 @@ def _shares_picture(layer: str, table: pd.DataFrame) -> Picture:
             "100; blue works against the field. The table has intervals and the control."
         ),
         alt=f"Heat map of shares of fields in layer {layer}, cells by modes.",
+        data=(f"field_shares_{layer}.csv",),
     )
 
 
@@ -166,9 +202,10 @@ def _mode_fields_picture(layer: str, record: Fields) -> Picture:
         size=(min(0.8 + 0.45 * n_modes, 12), 0.8 + 0.55 * n_cells),
         caption=(
             f"Single-mode fields: mean part of each mode of layer {layer} in the IRFs of n = "
-            f"{n_cells} cells, spatial maps; red is ON, blue is OFF."
+            f"{n_cells} cells, spatial maps in {record.unit}; red is ON, blue is OFF."
         ),
         alt=f"Grid of spatial maps in layer {layer}, cells by modes.",
+        data=(f"fields_modes_{layer}.nc",),
     )
 
 
@@ -183,6 +220,10 @@ def _explained_picture(table: pd.DataFrame) -> Picture:
             "in time are the control; rate, target and contrast are what modes must beat."
         ),
         alt="Heat map of explained variance, predictors by features of the field.",
+        data=(
+            "explained_fields.csv",
+            "described_fields.csv",
+        ),
     )
 
 
@@ -198,6 +239,7 @@ def _doses_picture(layer: str, summary: pd.DataFrame) -> Picture:
             "of the field) change, not only how much all do."
         ),
         alt=f"Lines of correlations against the dose in layer {layer}, beside random channels.",
+        data=(f"doses_{layer}.csv",),
     )
 
 
@@ -210,9 +252,10 @@ def _types_picture(layer: str, record: CellTypes) -> Picture:
             f"Criteria for the number of clusters of n = {n_cells} cells by their correlation with "
             f"modes of layer {layer} (no unit), beside chance and beside responses; below: the "
             f"correlations, cells by cluster. Chosen: {record.choices['chosen']}; the best "
-            f"silhouette of shifted loadings is as large with p = {record.p_value:.2f}."
+            f"silhouette of shifted loadings is as large with p = {record.p_value:.2g}."
         ),
         alt=f"Criteria over the number of clusters, and a heat map, in layer {layer}.",
+        data=(f"cell_types_{layer}.nc",),
     )
 
 
@@ -228,6 +271,7 @@ def _gains_picture(layer: str, table: pd.DataFrame) -> Picture:
             "shifted loadings (q < 0.05)."
         ),
         alt=f"Gains of spikes in layer {layer}, by cell.",
+        data=(f"spike_gains_{layer}.csv",),
     )
 
 
@@ -241,4 +285,5 @@ def _interneurons_picture(layer: str, table: pd.DataFrame) -> Picture:
             f"shifted recordings. In this order: {', '.join(table['name'])}."
         ),
         alt=f"Correlation of each true interneuron with its best unit of layer {layer}.",
+        data=(f"interneurons_{layer}.csv",),
     )

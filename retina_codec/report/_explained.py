@@ -99,6 +99,7 @@ def _contributions_picture(layer: str, record: Contributions) -> Picture:
             "target. Red promotes, blue suppresses."
         ),
         alt=f"Heat map of contributions of layer {layer}, {n_features} features by time.",
+        data=(f"contributions_{layer}.nc",),
     )
 
 
@@ -108,10 +109,13 @@ def _gap_picture(contributions: Mapping[str, Contributions]) -> Picture:
         size=(6.4, 0.8 + 0.36 * len(contributions)),
         caption=(
             "Completeness gap relative to the change of the target (no unit), for each layer. "
-            "Bars hold half of the n samples, lines 90 %; the mark is the median. Samples in "
+            "n = "
+            f"{len(next(iter(contributions.values())).sample)} samples; bars hold half of them, "
+            "lines 90 %; the mark is the median. Samples in "
             "which the target did not change are left out."
         ),
         alt=f"Spread of the relative completeness gap of {len(contributions)} layers.",
+        data=(*(f"contributions_{layer}.nc" for layer in contributions),),
     )
 
 
@@ -127,6 +131,7 @@ def _layers_picture(table: pd.DataFrame) -> Picture:
             "samples."
         ),
         alt=f"Small plots of {n_statistics} statistics over {n_layers} layers.",
+        data=("layer_statistics.csv",),
     )
 
 
@@ -144,6 +149,7 @@ def _dictionary_picture(layer: str, record: Modes) -> Picture:
             f"{shown(round(record.r2_train, 2))} on those fitted."
         ),
         alt=f"Heat map of the dictionary of layer {layer}, modes by features.",
+        data=(f"modes_{layer}.nc",),
     )
 
 
@@ -153,10 +159,11 @@ def _loadings_picture(layer: str, record: Modes, contributions: Contributions | 
         lambda figure: plot_loadings(record, most=MOST_MODES, span_s=span, ax=figure.subplots()),
         size=(7.6, _height(record)),
         caption=(
-            f"Loadings in a.u. of the modes of layer {layer} over time: "
+            f"Loadings in a.u. of n = {_n_shown(record)} modes of layer {layer} over time: "
             f"{span_words(span, np.asarray(record.sample))}."
         ),
         alt=f"Heat map of the loadings of layer {layer}, modes by time.",
+        data=(f"modes_{layer}.nc",),
     )
 
 
@@ -172,6 +179,7 @@ def _fit_pictures(layer: str, record: Modes, stability: Stability | None) -> Ite
                 f"{int(record.is_unstable.sum())} modes are unstable."
             ),
             alt=f"Heat map of cosines in layer {layer}, repeated fits by modes.",
+            data=(f"stability_{layer}.nc",),
         )
     if record.curve is not None:
         yield picture(
@@ -179,9 +187,10 @@ def _fit_pictures(layer: str, record: Modes, stability: Stability | None) -> Ite
             size=(4.0, 2.2),
             caption=(
                 f"Training curve of {record.method} in layer {layer}: loss (no unit) at each of "
-                f"{len(record.curve)} steps."
+                f"n = {len(record.curve)} steps."
             ),
             alt=f"Line of the training loss in layer {layer}.",
+            data=(f"modes_{layer}.nc",),
         )
 
 
@@ -196,9 +205,13 @@ def _mode_cells_picture(layer: str, table: pd.DataFrame) -> Picture:
             f"{n_modes} modes. Lines separate clusters."
         ),
         alt=f"Heat map of correlations of layer {layer}, cells by modes, cells in clusters.",
+        data=(f"mode_cells_{layer}.csv",),
     )
 
 
 def _height(record: Modes) -> float:
-    n_shown = min(int((np.asarray(record.firing) > 0).sum()), MOST_MODES)
-    return height_of(n_shown)
+    return height_of(_n_shown(record))
+
+
+def _n_shown(record: Modes) -> int:
+    return min(int((np.asarray(record.firing) > 0).sum()), MOST_MODES)

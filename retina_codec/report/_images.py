@@ -74,11 +74,13 @@ def layer_section(tables: Tables) -> Section:
                     lambda figure, rows=rows: plot_layer_statistics(rows, figure=figure),
                     size=(WIDE, 4.4),
                     caption=(
-                        f"{kind[0].upper()}{kind[1:]}: each statistic by layer, beside the mean "
-                        "and 95 % of its control. Medians over images; dimensionality counts "
-                        "components of all images."
+                        f"{kind[0].upper()}{kind[1:]}: each statistic (no unit) in n = "
+                        f"{rows['layer'].nunique()} layers, beside the mean and 95 % of its "
+                        "control. Medians over images; dimensionality counts components of all "
+                        "images."
                     ),
                     alt=f"Statistics of {kind} by layer, beside chance.",
+                    data=("layers.csv",),
                 ),
             ),
         )
@@ -100,11 +102,13 @@ def _means_part(means: pd.DataFrame) -> Part:
         lambda figure: plot_class_dimensionality(means, figure=figure),
         size=(WIDE, 2.8),
         caption=(
-            f"Components to 95 % of the variance of the means of n = {means['n_classes'].iloc[0]} "
+            "Number of components (no unit) to 95 % of the variance of the means of n = "
+            f"{means['n_classes'].iloc[0]} "
             "classes, beside those of labels in another order (mean, 95 %): means of few images "
             "are noise, which has dimensions too."
         ),
         alt="Dimensions of class means by layer, beside chance.",
+        data=("class_dimensionality.csv",),
     )
     return Part(title="Means of classes", pictures=(drawn,))
 
@@ -117,20 +121,26 @@ def class_section(tables: Tables) -> Section:
             lambda figure: plot_class_modes(summary, figure=figure),
             size=(WIDE, 3.2),
             caption=(
-                "Median over modes (or features) of the correlation with their best class, with "
+                f"Median over modes (or features), in n = {summary['layer'].nunique()} layers, "
+                "of the "
+                "correlation (no unit) with their best class, with "
                 "95 % (modes drawn again) beside the best of labels in another order; share of "
                 "them that go with a class (r > 0.2, q < 0.05); classes that are covered."
             ),
             alt="Class correlation, class modes and covered classes by layer.",
+            data=("class_summary.csv",),
         ),
         picture(
             lambda figure: plot_class_coverage(coverage, figure=figure),
             size=(WIDE, 3.2),
             caption=(
-                "On images for tests: correlation over the rank of modes, mean over classes, and "
+                f"On images for tests, layer by layer (n = {coverage['layer'].nunique()}): "
+                "correlation "
+                "(no unit) over the rank of modes, mean over classes, and "
                 "over the rank of classes, mean over modes; grey: labels in another order."
             ),
             alt="Correlations over ranks of modes and of classes.",
+            data=("class_coverage.csv",),
         ),
     )
     lead = (
@@ -151,8 +161,12 @@ def contrast_section(tables: Tables) -> Section:
                 picture(
                     lambda figure, rows=rows: plot_layer_statistics(rows, figure=figure),
                     size=(WIDE, 4.4),
-                    caption=f"Promoting parts, {kind}: statistics by layer beside their controls.",
+                    caption=(
+                        f"Promoting parts, {kind}: statistics (no unit) in n = "
+                        f"{rows['layer'].nunique()} layers beside their controls."
+                    ),
                     alt=f"Statistics of {kind} by layer.",
+                    data=("contrast.csv",),
                 ),
             ),
         )
@@ -179,10 +193,12 @@ def head_section(tables: Tables) -> Section:
         lambda figure: plot_heads(table, ax=figure.subplots()),
         size=(5.2, 3.2),
         caption=(
-            "Sparsity over heads (Hoyer, median over images) beside random groups of as many "
+            f"Sparsity over heads (Hoyer, no unit; median over images) in n = "
+            f"{table['layer'].nunique()} layers, beside random groups of as many "
             "channels (mean, 95 %) and Gaussian numbers."
         ),
         alt="Sparsity over attention heads by layer, beside chance.",
+        data=("heads.csv",),
     )
     lead = "Whether few attention heads carry an image, more than random groups of channels would."
     part = Part(pictures=(drawn,), tables={"Heads": table})
@@ -200,11 +216,12 @@ def control_section(tables: Tables) -> Section:
             lambda figure, rows=rows: plot_class_control(rows, figure=figure),
             size=(WIDE, 5.0),
             caption=(
-                f"Layer {layer}: accuracy that is left of a class and of others, means over "
+                f"Layer {layer}: accuracy in % that is left of a class and of others, means over "
                 f"n = {n} classes, on images for tests, when a dose of channels is removed "
                 f"(ablated) or kept alone (preserved); removed channels go to {towards}."
             ),
             alt=f"Dose curves of class control in layer {layer}, towards {towards}.",
+            data=("control.csv",),
         )
         parts.append(Part(title=f"Layer {layer}, towards {towards}", pictures=(drawn,)))
     parts.append(Part(tables={"Costs by dose": _of_accuracy(tables["control_costs"])}))
@@ -236,11 +253,13 @@ def superclass_section(tables: Tables) -> Section:
         lambda figure: plot_class_control(table, figure=figure),
         size=(WIDE, 5.0),
         caption=(
-            f"Accuracy that is left of a set and of other classes, means over n = {n_sets} sets, "
+            f"Accuracy in % that is left of a set and of other classes, means over n = {n_sets} "
+            "sets, "
             f"on images for tests, at the doses {', '.join(f'{d:.0%}' for d in doses)}; removed "
             f"channels go to {table['towards'].iloc[0]}."
         ),
         alt="Accuracy left of sets of classes and of others.",
+        data=("superclass.csv",),
     )
     part = Part(pictures=(drawn,), tables=shown)
     return Section(name="superclass", title="Superclasses", lead=lead, parts=(part,))
@@ -262,20 +281,23 @@ def map_section(
             lambda figure: plot_gallery(maps, shown, figure=figure),
             size=(WIDE, 1.0 + 1.5 * n_modes),
             caption=(
-                f"Layer {maps.layer}: {n_modes} modes (rows) that go best with a class, in the "
+                f"Layer {maps.layer}: n = {n_modes} modes (rows) that go best with a class, in the "
                 "images that excite them most, the last ones of other classes. Lit: the 10 % of "
                 "the pixels through which the mode raised the target most."
             ),
             alt="Gallery of images lit where modes act.",
+            data=("gallery.nc",),
         ),
         picture(
             lambda figure: plot_maps(maps, shown, items=strongest, figure=figure),
             size=(WIDE, 1.2 + 1.4 * len(strongest)),
             caption=(
-                "The image that excites each mode most: what raises the target through it, and "
-                "what lowers the target."
+                f"The image that excites each of n = {len(strongest)} modes most: what raises "
+                "the target through it, and "
+                "what lowers the target, in units of the target, one scale for each row."
             ),
             alt="Maps of the positive and negative parts of modes.",
+            data=("gallery.nc",),
         ),
     )
     scored = picture(
@@ -284,11 +306,16 @@ def map_section(
         ),
         size=(WIDE, 5.4),
         caption=(
-            f"Probability of the predicted class, n = {n_images} images, when pixels appear on "
+            f"Probability (no unit) of the predicted class, n = {n_images} images, when pixels "
+            "appear on "
             "grey or vanish in the order of a map; below, the advantage of the maps of all modes "
             "over others with its 95 % interval over images (above 0 is better)."
         ),
         alt="Insertion and deletion curves of maps, and advantages.",
+        data=(
+            "insertion.csv",
+            "insertion_summary.csv",
+        ),
     )
     parts = (
         Part(title="Modes in images", pictures=drawn),
@@ -319,11 +346,13 @@ def steering_section(tables: Tables, names: Sequence[str]) -> Section:
                 lambda figure, rows=rows: plot_steering(rows, ax=figure.subplots()),
                 size=(4.6, 2.8),
                 caption=(
-                    f"Mean probability of class {names[int(class_)]} in n = {n_images} of its "
+                    f"Mean probability (no unit) of class {names[int(class_)]} in n = {n_images} "
+                    "of its "
                     "images when its mode is scaled, beside the same amounts of random channels "
                     "(95 %)."
                 ),
                 alt=f"Probability of class {names[int(class_)]} over the factor of its mode.",
+                data=("steering.csv",),
             )
             parts.append(Part(title=f"Class {names[int(class_)]}", pictures=(drawn,)))
     flips = tables["flips"]
@@ -331,11 +360,13 @@ def steering_section(tables: Tables, names: Sequence[str]) -> Section:
         lambda figure: plot_flips(flips, ax=figure.subplots()),
         size=(4.6, 2.8),
         caption=(
-            f"Share of n = {len(flips)} images whose predicted class changes when so many modes "
+            f"Share in % of n = {len(flips)} images whose predicted class changes when so many "
+            "modes "
             "are removed: the fewest found, modes in random order, and the same search with shares "
             "of random channels."
         ),
         alt="Share of images with another class over the number of modes removed.",
+        data=("flips.csv",),
     )
     parts.append(Part(title="Modes that change a prediction", pictures=(drawn,)))
     lead = "Modes are scaled at inference: factor 0 removes a mode, 2 doubles it."
@@ -352,10 +383,13 @@ def sweep_section(tables: Tables) -> Section:
                     lambda figure, rows=rows: plot_sweep(rows, figure=figure),
                     size=(WIDE, 5.2),
                     caption=(
-                        f"Layer {layer}: what each setting gives, one point for each seed; grey: "
+                        f"Layer {layer}: what each of n = {rows['setting'].nunique()} settings "
+                        "gives (no "
+                        "unit), one point for each seed; grey: "
                         "modes of shuffled features, or other classes."
                     ),
                     alt=f"Results of the settings of the decomposition in layer {layer}.",
+                    data=("sweep.csv",),
                 ),
             ),
         )
@@ -384,11 +418,13 @@ def _scores_picture(scores: pd.DataFrame, towards: str) -> Picture:
         lambda figure: plot_control_scores(scores, figure=figure),
         size=(WIDE, 3.4),
         caption=(
-            f"Removed towards {towards}: area under the dose curve of the class less that of "
+            f"Removed towards {towards}, in n = {scores['layer'].nunique()} layers: area (no unit) "
+            f"under the dose curve of the class less that of "
             "others, with 95 % (classes drawn again). Ablated: below 0, the class loses more. "
             "Preserved: above 0, the class keeps more."
         ),
         alt=f"Scores of class control by layer and choice of channels, towards {towards}.",
+        data=("control_scores.csv",),
     )
 
 

@@ -1,6 +1,7 @@
 """Sections on what was measured and how well it is predicted."""
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from retina_codec.datatypes import Predictions, Recording
@@ -11,6 +12,8 @@ from ._section import Part, Section
 from ._spans import prediction_span, recording_span, span_words
 
 N_FRAMES = 8
+STIMULUS_FILE, RATES_FILE = "shown_frames.csv", "shown_rates.csv"
+PREDICTION_FILES = "predictions.nc", "baseline_predictions.nc"
 
 
 def recording_section(recording: Recording) -> Section:
@@ -26,7 +29,8 @@ def recording_section(recording: Recording) -> Section:
     )
     pictures = (_stimulus_picture(recording), _rates_picture(recording))
     tables = {"Table of cells": recording.cells} if len(recording.cells.columns) else {}
-    part = Part(pictures=pictures, tables=tables)
+    files = {STIMULUS_FILE: _shown_frames(recording), RATES_FILE: _shown_rates(recording)}
+    part = Part(pictures=pictures, tables=tables, files=files)
     return Section(name="recording", title="Recording", lead=lead, parts=(part,))
 
 
@@ -46,19 +50,48 @@ def prediction_section(predictions: Predictions, baseline: Predictions | None) -
     return Section(name="prediction", title="Prediction", lead=lead, parts=(part,))
 
 
+def _step(recording: Recording) -> int:
+    """Frames from one that is shown to the next: 0.1 s."""
+    return max(1, round(0.1 * recording.stimulus.frame_rate_hz))
+
+
+def _shown_frames(recording: Recording) -> pd.DataFrame:
+    """Return the frames that are shown: a row for each row of pixels."""
+    stimulus, step = recording.stimulus, _step(recording)
+    frames = np.asarray(stimulus.frames[: N_FRAMES * step : step])
+    n_frames, n_y, n_x = frames.shape
+    times = stimulus.start_s + np.arange(n_frames) * step / stimulus.frame_rate_hz
+    table = pd.DataFrame(frames.reshape(-1, n_x), columns=[f"x{x}" for x in range(n_x)])
+    table.insert(0, "y", np.tile(np.arange(n_y), n_frames))
+    table.insert(0, "time_s", np.repeat(times, n_y))
+    return table
+
+
+def _shown_rates(recording: Recording) -> pd.DataFrame:
+    """Return the rates that are shown in Hz: a row for each frame, a column for each cell."""
+    stimulus, (first, last) = recording.stimulus, recording_span(recording)
+    times = stimulus.start_s + np.arange(len(recording.rates)) / stimulus.frame_rate_hz
+    shown = (times >= first) & (times <= last)
+    rates = np.asarray(recording.rates)[shown]
+    table = pd.DataFrame(rates, columns=[f"cell_{cell}_hz" for cell in range(rates.shape[1])])
+    table.insert(0, "time_s", times[shown])
+    return table
+
+
 def _stimulus_picture(recording: Recording) -> Picture:
-    stimulus = recording.stimulus
-    step = max(1, round(0.1 * stimulus.frame_rate_hz))
+    stimulus, step = recording.stimulus, _step(recording)
     n_y, n_x = stimulus.frames.shape[1:]
     pixel = f", pixels of {stimulus.pixel_um:g} µm" if stimulus.pixel_um else ""
     return picture(
         lambda figure: plot_stimulus(stimulus, n_frames=N_FRAMES, step=step, ax=figure.subplots()),
         size=(7.6, 1.5),
         caption=(
-            f"Stimulus from its start, one frame in {step}, with its time in s. "
-            f"Frames of {n_y} × {n_x} pixels{pixel}; one grey scale for all."
+            f"Stimulus from its start, one frame in {step}, with its time in s. n = "
+            f"{len(stimulus.frames[: N_FRAMES * step : step])} frames of {n_y} × {n_x} "
+            f"pixels{pixel}; one grey scale for all."
         ),
         alt=f"A strip of up to {N_FRAMES} frames of the stimulus.",
+        data=(STIMULUS_FILE,),
     )
 
 
@@ -75,6 +108,7 @@ def _rates_picture(recording: Recording) -> Picture:
             f"summed rate, {span_words(span, times, noun='frames')}.{hatched}"
         ),
         alt=f"Heat map of firing rates, time by {n_cells} cells.",
+        data=(RATES_FILE,),
     )
 
 
@@ -87,11 +121,12 @@ def _scores_picture(predictions: Predictions, baseline: Predictions | None) -> P
         lambda figure: plot_scores(predictions, baseline, ax=figure.subplots()),
         size=(6.4, 2.5),
         caption=(
-            "Pearson r between recorded and predicted rate of each cell "
+            "Pearson r (no unit) between recorded and predicted rate of each cell "
             f"(n = {len(scores)} cells, {len(predictions.sample)} samples). Discs show the network"
             f"{beside}; dashed lines are means over cells."
         ),
         alt=f"Pearson r of each cell. Mean r of {', of '.join(words)}.",
+        data=(*PREDICTION_FILES[: 1 if baseline is None else 2],),
     )
 
 
@@ -109,11 +144,12 @@ def _prediction_picture(predictions: Predictions, baseline: Predictions | None) 
         draw,
         size=(7.6, 0.4 + 1.6 * len(cells)),
         caption=(
-            f"Recorded (grey) and predicted firing rate in Hz of the cells predicted "
-            f"{names} (by r): {span_words(span, np.asarray(predictions.sample))}. "
+            f"Recorded (grey) and predicted firing rate in Hz of n = {len(cells)} cells, "
+            f"predicted {names} (by r): {span_words(span, np.asarray(predictions.sample))}. "
             "The r in the legend is that of all samples."
         ),
         alt=f"Recorded and predicted rates over time of cells {', '.join(map(str, cells))}.",
+        data=(*PREDICTION_FILES[: 1 if baseline is None else 2],),
     )
 
 

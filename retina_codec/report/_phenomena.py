@@ -39,10 +39,11 @@ def _signatures_picture(table: pd.DataFrame) -> Picture:
         lambda figure: plot_signatures(table, ax=figure.subplots()),
         size=(7.4, 1.0 + 0.5 * n_names),
         caption=(
-            f"Signature (its unit is in the table) of each of n = {table['cell'].nunique()} cells "
+            f"Signature (an index without unit) of each of n = {table['cell'].nunique()} cells "
             f"in {n_names} phenomena, beside its control."
         ),
         alt=f"Signatures of {n_names} phenomena by cell, beside controls.",
+        data=("signatures.csv",),
     )
 
 
@@ -56,6 +57,7 @@ def _event_picture(name: str, event: Event) -> Picture:
             f"{event.target!r} and loadings through the event; 0 s is the event."
         ),
         alt=f"Movie, rates, contributions and loadings in the experiment {name}.",
+        data=(f"event_{name}.nc",),
     )
 
 
@@ -65,8 +67,10 @@ def _circuit_picture(name: str, layer: str, table: pd.DataFrame) -> Picture:
         size=(4.4, 2.6),
         caption=(
             f"Minimal circuit of layer {layer} for the event of {name}: error (no unit) of the "
-            "responses when only so many channels are kept, the best set of each size, beside "
+            f"responses when only so many channels are kept, n = 1 to {len(table)}, the best set "
+            "of each size, beside "
             "random sets of that size."
         ),
         alt=f"Error of the best channels of each number in layer {layer}.",
+        data=(f"circuit_{name}_{layer}.csv",),
     )

@@ -1,23 +1,24 @@
-"""A picture inside the page: an SVG as a data address, its caption and its words."""
+"""A picture inside the page: an inline SVG, its caption, its words, and the files behind it."""
 
-from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
+from io import StringIO
 
+from markupsafe import Markup
 from matplotlib.figure import Figure
+
+from ._svg import inline_svg
 
 CSS_PIXELS_PER_INCH = 110
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One drawn figure, its caption and the text that replaces it for a screen reader."""
+    """One drawn figure, its caption, and the files of the run that hold what it shows."""
 
-    address: str
-    width_px: int
+    svg: Markup
     caption: str
-    alt: str
+    data: tuple[str, ...] = ()
 
 
 def height_of(n_rows: int) -> float:
@@ -31,18 +32,29 @@ def picture(
     size: tuple[float, float],
     caption: str,
     alt: str,
+    data: tuple[str, ...] = (),
 ) -> Picture:
     """Draw on a figure of its own (size in inches) that pyplot does not know, and keep the SVG.
 
-    Heat maps are pixels inside the SVG, lines and text stay sharp at any size.
+    Heat maps are pixels inside the SVG; lines and text stay sharp at any size.
+
+    Parameters
+    ----------
+    draw
+        What to do with the figure.
+    size
+        Width and height in inches.
+    caption
+        What is shown, its unit and its n.
+    alt
+        Words for a screen reader.
+    data
+        Names of the files in the folder of the run that hold what is shown.
     """
     figure = Figure(figsize=size, layout="constrained")
     draw(figure)
-    drawn = BytesIO()
+    drawn = StringIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None})
-    return Picture(
-        address=f"data:image/svg+xml;base64,{b64encode(drawn.getvalue()).decode('ascii')}",
-        width_px=round(size[0] * CSS_PIXELS_PER_INCH),
-        caption=caption,
-        alt=alt,
-    )
+    width_px = round(size[0] * CSS_PIXELS_PER_INCH)
+    svg = inline_svg(drawn.getvalue(), alt=alt, width_px=width_px)
+    return Picture(svg=Markup(svg), caption=caption, data=data)

@@ -22,6 +22,8 @@ class Part:
     title: str = ""
     pictures: tuple[Picture, ...] = ()
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    files: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """What pictures show that no step of a run keeps, by the name of the file to write."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class Section:
     title: str
     lead: str
     parts: tuple[Part, ...] = ()
+    findings: tuple[str, ...] = ()
 
 
 def shown(value: Any) -> str:
@@ -51,6 +54,17 @@ def shown(value: Any) -> str:
         return "not known" if np.isnan(plain) else f"{plain:.4g}"
     text = str(plain)
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+
+
+def chosen(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with words for those that were left open.
+
+    Examples
+    --------
+    >>> chosen({"seed": 0, "epochs": None})
+    {'seed': 0, 'epochs': 'not set'}
+    """
+    return {key: "not set" if value is None else value for key, value in settings.items()}
 
 
 def heading(key: Any) -> str:

@@ -69,6 +69,7 @@ def _fields_picture(name: str, title: str, record: Fields) -> Picture:
             + NOTES.get(name, "")
         ),
         alt=f"{title}: {n_shown} spatial maps with their time courses.",
+        data=(f"fields_{name}.nc",),
     )
 
 
@@ -81,10 +82,12 @@ def _combinations_picture(name: str, record: Fields) -> Picture:
         caption=(
             f"Spatial maps of the mean IRF of n = {n_cells} cells (columns) while exactly these "
             f"modes were active (rows, the {n_rows} most frequent combinations first); n above a "
-            "map is its number of samples. Signed, white is 0; one colour scale for each cell. "
+            f"map is its number of samples. In {record.unit}, signed, white is 0; one colour "
+            "scale for each cell. "
             "Empty: the cell hardly fired while these modes were active."
         ),
         alt=f"Grid of spatial maps, {n_rows} combinations of modes by {n_cells} cells.",
+        data=(f"fields_{name.replace(':', '_', 1)}.nc",),
     )
 
 
@@ -110,6 +113,7 @@ def _effects_picture(layer: str, record: Effects, kind: str) -> Picture:
             f"the mean over draws of as many random channels (right). n = {n_modes} modes."
         ),
         alt=f"Two heat maps of effects in layer {layer} ({kind}), modes by cells.",
+        data=(f"effects_{layer}.nc",),
     )
 
 
@@ -126,6 +130,7 @@ def _summary_picture(layer: str, record: Effects, kind: str) -> Picture:
             "channels (grey; bars from the smallest to the largest)."
         ),
         alt=f"Size of the effect of each mode of layer {layer} ({kind}) beside random channels.",
+        data=(f"effects_{layer}.nc",),
     )
 
 
