@@ -2,32 +2,12 @@
 
 The submodules are the steps of the analysis, in the order in which the data flows: `datatypes`,
 `stimuli`, `simulation`, `recordings`, `networks`, `contributions`, `statistics`, `decomposition`,
-`receptive_fields`, `causal`, `phenomena`, `figures`, `report`, `export`, `pipeline`. They load when
-first used.
+`receptive_fields`, `causal`, `phenomena`, `figures`, `report`, `export`, `pipeline`, `explorer`.
+They load when first used.
 """
 
 import lazy_loader
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submodules=[
-        "causal",
-        "cli",
-        "contributions",
-        "datatypes",
-        "decomposition",
-        "export",
-        "figures",
-        "networks",
-        "phenomena",
-        "pipeline",
-        "receptive_fields",
-        "recordings",
-        "report",
-        "simulation",
-        "statistics",
-        "stimuli",
-    ],
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

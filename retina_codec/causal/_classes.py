@@ -109,7 +109,7 @@ def class_control(
 
     References
     ----------
-    Melander et al. (2026), arXiv 2603.06557.
+    Melander et al. (2026), arXiv:2603.06557.
 
     Examples
     --------
@@ -174,6 +174,33 @@ def superclass_control(
     Returns
     -------
     The table of `class_control`; `class` is the name of the set.
+
+    Raises
+    ------
+    ValueError
+        As `class_control`, and if the layers have rankings of different names.
+
+    References
+    ----------
+    Melander et al. (2026), arXiv:2603.06557, supplement.
+
+    Examples
+    --------
+    >>> network, labels = nn.Sequential(nn.Identity()), np.arange(4)
+    >>> table = superclass_control(
+    ...     network,
+    ...     np.eye(4, dtype=np.float32),
+    ...     labels,
+    ...     rankings={"0": {"its channels": lambda number: np.eye(2)[number].repeat(2)}},
+    ...     sets={"animals": [0, 1], "plants": [2, 3]},
+    ...     doses=[0.5],
+    ...     progress=False,
+    ... )
+    >>> its = table[(table["ranking"] == "its channels") & (table["kind"] == "ablated")]
+    >>> its[["class", "n_channels", "own_after", "others_after"]]
+         class  n_channels  own_after  others_after
+    0  animals         2.0        0.5           1.0
+    6   plants         2.0        0.0           1.0
     """
     targets = [
         Target(name, number, [int(m) for m in members])

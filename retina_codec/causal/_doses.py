@@ -108,20 +108,42 @@ def dose_curve(
       for fields;
     - `control_r`, `control_r_beyond`, `control_change`: means over the random shares.
 
+    Raises
+    ------
+    ValueError
+        If samples, contributions and modes do not belong together, or there are no doses or cells.
+
     Notes
     -----
     Only contributions relative to grey predict a removal towards grey. With other replacements the
     prediction tells less. A field also changes because the rest of the network answers to what is
     missing (the gain of the output nonlinearity, other units' thresholds); this is not predicted.
 
-    Raises
-    ------
-    ValueError
-        If samples, contributions and modes do not belong together, or there are no doses or cells.
-
     References
     ----------
     Efron & Tibshirani (1993), An Introduction to the Bootstrap.
+
+    Examples
+    --------
+    >>> from retina_codec.contributions import population_sum
+    >>> from retina_codec.decomposition import NonNegativeFactors, decompose
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.ReLU())
+    >>> _ = nn.init.eye_(network[1].weight), nn.init.zeros_(network[1].bias)
+    >>> samples = np.random.default_rng(0).normal(size=(60, 1, 2, 2)).astype(np.float32)
+    >>> found = integrated_gradients(
+    ...     network, samples, layers=["1"], target=population_sum(), progress=False
+    ... )
+    >>> modes = decompose(found["1"], NonNegativeFactors(2))
+    >>> table = dose_curve(
+    ...     network, samples, found["1"], modes, cells=[0], doses=[0.5, 1.0], progress=False
+    ... )
+    >>> of_responses = table.query("quantity == 'response' and kind == 'removed'")
+    >>> of_responses[["mode", "dose", "r", "slope"]].round(2)
+       mode  dose    r  slope
+    0     0   0.5  1.0   1.05
+    1     0   1.0  1.0   1.05
+    4     1   0.5  1.0   1.05
+    5     1   1.0  1.0   1.05
     """
     _check(samples, modes, doses, cells)
     shares = shares_of_modes(contributions, modes)[:, :, :-1]
@@ -151,6 +173,25 @@ def dose_summary(table: pd.DataFrame, *, n_bootstraps: int = 1000, seed: int = 0
     One row for each quantity, kind, dose and `measure` ("r", "r_beyond"): `mode` and `control`,
     their medians over modes, `difference`, the median over modes of the difference, and `low` to
     `high`, its 95 % interval.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame(
+    ...     {
+    ...         "quantity": "response",
+    ...         "kind": "removed",
+    ...         "dose": 1.0,
+    ...         "mode": [0, 1, 2],
+    ...         "r": [0.9, 0.8, 0.7],
+    ...         "control_r": [0.1, 0.2, 0.0],
+    ...         "r_beyond": np.nan,
+    ...         "control_r_beyond": np.nan,
+    ...     }
+    ... )
+    >>> found = dose_summary(table).round(2)
+    >>> found[["measure", "mode", "control", "difference", "low", "high"]]
+      measure  mode  control  difference  low  high
+    0       r   0.8      0.1         0.7  0.6   0.8
     """
     rng, rows = np.random.default_rng(seed), []
     for (quantity, kind, dose), part in table.groupby(["quantity", "kind", "dose"], sort=False):

@@ -28,6 +28,17 @@ def channels_of_mode(modes: Modes, mode: int, *, share: float = 0.5) -> list[int
         Row of the dictionary.
     share
         Between 0 and 1.
+
+    Returns
+    -------
+    Numbers of the channels, in increasing order.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import planted_contributions
+    >>> _, modes = planted_contributions(n_modes=2, n_features=12, n_samples=50)
+    >>> channels_of_mode(modes, 0), channels_of_mode(modes, 0, share=1.0)
+    ([2, 4], [0, 1, 2, 3, 4, 5])
     """
     weights = np.zeros(int(np.max(modes.channel)) + 1)
     np.add.at(weights, modes.channel, np.abs(modes.dictionary[mode]))
@@ -75,6 +86,33 @@ def effects(
         Rates in Hz. The table of conditions has `kind` ("ablated"), `mode`, `control` (1 for random
         channels), `draw`, `channels` and `n_channels`. Conditions with the same channels share one
         computation.
+
+    Raises
+    ------
+    ValueError
+        If the network has no such layer or not as many channels as the modes.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from retina_codec.simulation import planted_contributions
+    >>> _, modes = planted_contributions(n_modes=2, n_features=12, n_samples=50)
+    >>> network = nn.Sequential(nn.Identity(), nn.ReLU())  # each of 6 channels is an output
+    >>> found = effects(
+    ...     network,
+    ...     np.ones((5, 6), np.float32),
+    ...     replace(modes, layer="0"),
+    ...     n_controls=1,
+    ...     progress=False,
+    ... )
+    >>> found.conditions[["mode", "control", "channels"]]
+       mode  control channels
+    0     0        0     2, 4
+    1     0        1     0, 4
+    2     1        0     0, 4
+    3     1        1     0, 3
+    >>> found.relative_change.tolist()[0]
+    [0.0, 0.0, -1.0, 0.0, -1.0, 0.0]
     """
     index = np.unique(np.linspace(0, len(samples) - 1, min(n_samples, len(samples))).astype(int))
     chosen = samples[index]
@@ -117,6 +155,18 @@ def selectivity(
     ------
     ValueError
         If the numbers of cells or modes differ.
+
+    Examples
+    --------
+    >>> found = Effects(
+    ...     baseline=np.array([[10.0, 10.0]]),
+    ...     perturbed=np.array([[[2.0, 9.0]], [[8.0, 8.0]], [[9.0, 2.0]], [[8.0, 8.0]]]),
+    ...     conditions=pd.DataFrame({"mode": [0, 0, 1, 1], "control": [0, 1, 0, 1]}),
+    ...     sample=np.array([0.0]),
+    ...     layer="conv",
+    ... )
+    >>> selectivity(found, np.array([[0.9, 0.1], [0.1, 0.9]])).round(2).tolist()
+    [0.7, 0.7]
     """
     n_cells, n_modes = correlations.shape
     table, change = effects.conditions, effects.relative_change

@@ -99,6 +99,23 @@ def flipping_modes(
     ------
     ValueError
         If contributions and modes do not belong together, or to other numbers of images.
+
+    Examples
+    --------
+    >>> from retina_codec.contributions import integrated_gradients, top_class
+    >>> from retina_codec.decomposition import NonNegativeFactors, decompose
+    >>> network = nn.Sequential(nn.ReLU(), nn.Linear(3, 3, bias=False))
+    >>> _ = nn.init.eye_(network[1].weight)
+    >>> images = np.random.default_rng(0).random((40, 3), np.float32)
+    >>> found = integrated_gradients(
+    ...     network, images, layers=["0"], target=top_class(), progress=False
+    ... )
+    >>> modes = decompose(found["0"], NonNegativeFactors(3))
+    >>> table = flipping_modes(network, images, found["0"], modes, index=[0, 1], progress=False)
+    >>> table[["sample", "predicted", "flipped_to", "modes", "n_modes"]]
+       sample  predicted  flipped_to modes  n_modes
+    0       0          0           1     0        1
+    1       1          1           0     1        1
     """
     if len(samples) != len(modes.loadings):
         msg = (

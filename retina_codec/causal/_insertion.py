@@ -24,17 +24,57 @@ Hidden = Callable[[Images], Images]
 
 
 def grey_image(images: Images) -> Images:
-    """Hide pixels under the grey that a normalised image has as 0."""
+    """Hide pixels under the grey that a normalised image has as 0.
+
+    Parameters
+    ----------
+    images
+        Normalised, so that grey (the mean of the training images) is 0.
+
+    Returns
+    -------
+    Zeros of the same form.
+
+    Examples
+    --------
+    >>> grey_image(np.ones((1, 3, 2, 2))).max().item()
+    0.0
+    """
     return np.zeros_like(images)
 
 
 def mean_colour(images: Images) -> Images:
-    """Hide pixels under the mean colour of their image."""
+    """Hide pixels under the mean colour of their image.
+
+    Parameters
+    ----------
+    images
+        The mean is taken over the pixels of each.
+
+    Returns
+    -------
+    Images of one colour, of the same form.
+
+    Examples
+    --------
+    >>> image = np.array([[[[1.0, 3.0]], [[0.0, 0.0]], [[5.0, 5.0]]]])
+    >>> mean_colour(image)[0, :, 0, 0].tolist()
+    [2.0, 0.0, 5.0]
+    """
     return np.broadcast_to(images.mean(axis=(2, 3), keepdims=True), images.shape)
 
 
 def blurred(std: float) -> Hidden:
     """Hide the detail of pixels: a Gaussian blur of this standard deviation in pixels.
+
+    Parameters
+    ----------
+    std
+        Standard deviation of the blur in pixels.
+
+    Returns
+    -------
+    A function from images to blurred images, as `insertion_deletion` wants it.
 
     Examples
     --------
@@ -106,6 +146,26 @@ def insertion_deletion(
     References
     ----------
     Petsiuk, Das & Saenko (2018), BMVC, arXiv:1806.07421.
+
+    Examples
+    --------
+    >>> from retina_codec.contributions import one_cell
+    >>> images = np.arange(1.0, 5.0, dtype=np.float32).reshape(1, 1, 2, 2)
+    >>> table = insertion_deletion(
+    ...     nn.Flatten(),  # the output is the pixels themselves
+    ...     images,
+    ...     {"right map": np.array([[[0.0, 0.0], [0.0, 1.0]]])},
+    ...     target=one_cell(3),
+    ...     doses=[0.0, 0.25, 1.0],
+    ...     block=1,
+    ...     progress=False,
+    ... )
+    >>> of_map = table[table["method"] == "right map"]
+    >>> of_map.pivot(index="kind", columns="dose", values="value")
+    dose      0.00  0.25  1.00
+    kind
+    deleted    4.0   0.0   0.0
+    inserted   0.0   4.0   4.0
     """
     shape = np.shape(images[:1])[2:]
     _check(maps, len(images), shape, doses)
@@ -149,6 +209,21 @@ def insertion_summary(
     References
     ----------
     Efron & Tibshirani (1993), An Introduction to the Bootstrap.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame(
+    ...     {
+    ...         "kind": "inserted",
+    ...         "method": ["map", "map", "random order", "random order"],
+    ...         "sample": 0,
+    ...         "dose": [0.0, 1.0, 0.0, 1.0],
+    ...         "value": [0.5, 1.0, 0.0, 1.0],
+    ...     }
+    ... )
+    >>> insertion_summary(table)[["method", "rival", "auc", "rival_auc", "advantage"]]
+      method         rival   auc  rival_auc  advantage
+    0    map  random order  0.75        0.5       0.25
     """
     rng, rows = np.random.default_rng(seed), []
     for kind, part in table.groupby("kind", sort=False):

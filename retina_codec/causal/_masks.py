@@ -36,6 +36,10 @@ def ablated(
     channel_axis
         1 for maps and dense layers, -1 for tokens "sample token feature".
 
+    Yields
+    ------
+    The network, which lacks the channels as long as the block lasts.
+
     Raises
     ------
     ValueError
@@ -61,9 +65,25 @@ def preserved(
     towards: torch.Tensor | None = None,
     channel_axis: int = 1,
 ) -> Iterator[nn.Module]:
-    """Replace all other channels of a layer's output inside the block.
+    """Keep only some channels of a layer's output inside the block, and replace all others.
 
-    Parameters, errors and cleaning up are those of `ablated`.
+    Parameters
+    ----------
+    network, layer
+        As in `ablated`.
+    channels
+        Numbers, along the channel axis of the layer's output, of those that are kept.
+    towards, channel_axis
+        As in `ablated`.
+
+    Yields
+    ------
+    The network, which has only these channels as long as the block lasts.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer; in the first pass, if there is no such channel.
 
     Examples
     --------

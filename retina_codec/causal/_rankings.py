@@ -12,6 +12,8 @@ from jaxtyping import Float, Int
 from retina_codec.datatypes import Contributions, Modes
 
 Ranking = Callable[[int], Float[np.ndarray, " channel"]]
+"""From the number of a class to a score of each channel; the highest are the most important."""
+
 Labels = Int[np.ndarray, " sample"]
 Index = Sequence[int] | Int[np.ndarray, " selected"]
 
@@ -28,10 +30,28 @@ def by_class_mode(modes: Modes, labels: Labels, *, index: Index | None = None) -
     index
         Samples on which the mode is chosen; all by default.
 
+    Returns
+    -------
+    From the number of a class to the net weights of its mode. ValueError if no image, or every one,
+    is of the class.
+
+    Raises
+    ------
+    ValueError
+        If labels and loadings differ in number.
+
     Notes
     -----
     The mode has the largest Pearson's r of its loading with "is of this class". The net weight of a
     channel is that of its promoting feature less that of its suppressing one.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import planted_contributions
+    >>> _, modes = planted_contributions(n_modes=3, n_features=12, n_samples=60)
+    >>> labels = modes.loadings.argmax(axis=1)  # an image is of the class of its strongest mode
+    >>> by_class_mode(modes, labels)(0).round(2).tolist()
+    [0.21, -0.06, -0.0, 0.24, -0.45, -0.02]
     """
     r = _class_correlations(modes, labels, index)
     weights = _net_weights(modes)
@@ -53,6 +73,23 @@ def by_summed_class_modes(
         As in `by_class_mode`.
     least_r
         Modes count whose r is larger.
+
+    Returns
+    -------
+    As that of `by_class_mode`, with summed net weights.
+
+    Raises
+    ------
+    ValueError
+        If labels and loadings differ in number.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import planted_contributions
+    >>> _, modes = planted_contributions(n_modes=3, n_features=12, n_samples=60)
+    >>> labels = (modes.loadings.argmax(axis=1) > 0).astype(int)  # the last two modes make class 1
+    >>> by_summed_class_modes(modes, labels)(1).round(2).tolist()
+    [0.08, -0.42, -0.24, 0.04, -0.15, 0.04]
     """
     r = _class_correlations(modes, labels, index)
     weights = _net_weights(modes)
@@ -80,9 +117,27 @@ def by_class_mean(
     index
         Samples to take means over; all by default.
 
+    Returns
+    -------
+    From the number of a class to the difference of means, for each channel. ValueError if no image,
+    or every one, is of the class.
+
+    Raises
+    ------
+    ValueError
+        If the values are not pooled to features, or labels and samples differ in number.
+
     Notes
     -----
     Of activations with two signs, a channel that shows a class by being negative comes last.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import planted_contributions
+    >>> contributions, modes = planted_contributions(n_modes=3, n_features=12, n_samples=60)
+    >>> labels = modes.loadings.argmax(axis=1)
+    >>> by_class_mean(contributions, labels)(0).round(2).tolist()
+    [0.27, 0.16, 0.16, 0.05, 0.04, -0.08]
     """
     values, labels = _over_channels(contributions), _checked(labels, contributions.values)
     values, labels = _chosen(values, labels, index)
@@ -105,6 +160,28 @@ def by_gradient(gradients: Contributions, labels: Labels, *, index: Index | None
         Such as `contributions.activation_times_gradient` makes, to the top or the true class.
     labels, index
         As in `by_class_mean`.
+
+    Returns
+    -------
+    From the number of a class to the mean of each channel. ValueError if no image, or every one, is
+    of the class.
+
+    Raises
+    ------
+    ValueError
+        If the values are not pooled to features, or labels and samples differ in number.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from retina_codec.contributions import activation_times_gradient, top_class
+    >>> network = nn.Sequential(nn.Identity(), nn.ReLU())
+    >>> images, labels = np.eye(2, dtype=np.float32), np.arange(2)
+    >>> found = activation_times_gradient(
+    ...     network, images, layers=["0"], target=top_class(), progress=False
+    ... )
+    >>> by_gradient(found["0"], labels)(1).tolist()
+    [0.0, 1.0]
     """
     values, labels = _over_channels(gradients), _checked(labels, gradients.values)
     values, labels = _chosen(values, labels, index)
@@ -124,6 +201,10 @@ def in_sets(labels: Labels, sets: Mapping[str, Sequence[int]]) -> Labels:
         Class of each image; -1 where it is unknown, which it stays.
     sets
         Classes of each superclass. Classes in none get the number after the last.
+
+    Returns
+    -------
+    For each image the place of its set among `sets`.
 
     Raises
     ------

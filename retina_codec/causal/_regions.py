@@ -61,6 +61,23 @@ def region_effects(
     ------
     ValueError
         If the area is not between 0 and 1.
+
+    Examples
+    --------
+    >>> from retina_codec.contributions import one_cell
+    >>> images = np.arange(1.0, 5.0, dtype=np.float32).reshape(1, 1, 2, 2)
+    >>> maps = Maps(
+    ...     values=np.array([[[[0.0, 0.0], [0.0, 1.0]]]]),
+    ...     items=pd.DataFrame({"sample": [0], "mode": [0]}),
+    ...     layer="",
+    ...     target="pixel 3",
+    ... )
+    >>> region_effects(  # the output is the pixels themselves
+    ...     nn.Flatten(), images, maps, target=one_cell(3), area=0.25, progress=False
+    ... )[["sample", "mode", "kind", "change", "whole"]]
+       sample  mode     kind  change  whole
+    0       0     0     kept     4.0    4.0
+    1       0     0  removed     4.0    4.0
     """
     rng, rows = np.random.default_rng(seed), []
     inside = maps.regions(area)
@@ -109,6 +126,16 @@ def region_summary(table: pd.DataFrame, *, n_bootstraps: int = 1000, seed: int =
     References
     ----------
     Efron & Tibshirani (1993), An Introduction to the Bootstrap.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame(
+    ...     {"sample": [0, 1], "mode": 0, "kind": "kept", "change": [3.0, 3.0]}
+    ...     | {"control_change": [0.4, 0.4], "whole": [4.0, 4.0]}
+    ... )
+    >>> region_summary(table)[["kind", "share", "control_share", "n_images"]]
+       kind  share  control_share  n_images
+    0  kept   0.75            0.1         2
     """
     rng, rows = np.random.default_rng(seed), []
     for kind, part in table.groupby("kind", sort=False):

@@ -17,10 +17,24 @@ from retina_codec.receptive_fields import as_input
 BATCH = 32
 
 Replacement = Callable[[nn.Module, str, Any], torch.Tensor]
+"""From a network, a layer and samples to what the layer puts out where channels are removed."""
 
 
 def grey(network: nn.Module, layer: str, samples: Any) -> torch.Tensor:
     """Return what the layer puts out when the stimulus is grey: the baseline of contributions.
+
+    Parameters
+    ----------
+    network
+        Left as it was.
+    layer
+        A name from ``network.named_modules()``.
+    samples
+        Only their form counts; a normalised stimulus is grey where it is 0.
+
+    Returns
+    -------
+    One row, "1 channel ...".
 
     Examples
     --------
@@ -33,17 +47,60 @@ def grey(network: nn.Module, layer: str, samples: Any) -> torch.Tensor:
 
 
 def zero(network: nn.Module, layer: str, samples: Any) -> torch.Tensor:
-    """Return nothing at all, in the form of what the layer puts out."""
+    """Return nothing at all, in the form of what the layer puts out.
+
+    Parameters
+    ----------
+    network, layer, samples
+        As in `grey`.
+
+    Returns
+    -------
+    One row of zeros, "1 channel ...".
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    >>> zero(network, "0", np.ones((5, 2), np.float32)).tolist()
+    [[0.0, 0.0, 0.0]]
+    """
     return torch.zeros_like(_output(network, layer, samples[:1]))
 
 
 def mean(network: nn.Module, layer: str, samples: Any) -> torch.Tensor:
-    """Return the mean over the samples of what the layer puts out."""
+    """Return the mean over the samples of what the layer puts out.
+
+    Parameters
+    ----------
+    network, layer
+        As in `grey`.
+    samples
+        To take the mean over.
+
+    Returns
+    -------
+    One row, "1 channel ...".
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Flatten(), nn.ReLU())
+    >>> mean(network, "1", np.array([[1.0, 0.0], [3.0, -4.0]], np.float32)).tolist()
+    [[2.0, 0.0]]
+    """
     return _output(network, layer, samples).mean(dim=0, keepdim=True)
 
 
 def resampled(seed: int = 0) -> Replacement:
     """Return a replacement by what the layer puts out in another, random sample.
+
+    Parameters
+    ----------
+    seed
+        Of the order of samples, in which none keeps its place.
+
+    Returns
+    -------
+    A replacement with one row for each sample.
 
     Examples
     --------

@@ -8,20 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
+from . import _options as options
+
 
 def convert(
     source: Annotated[Path, typer.Argument(help="NWB, lab HDF5, open-retina, own file, arrays.")],
     target: Annotated[Path, typer.Argument(help="NWB file to write.")],
-    stimulus: Annotated[
-        str | None,
-        typer.Option(help="NWB: name of the stimulus, where there are several, or a pattern."),
-    ] = None,
-    repeats: Annotated[
-        str | None, typer.Option(help="NWB: table of trials, as trials or trials:kind=frozen.")
-    ] = None,
-    axes: Annotated[
-        str | None, typer.Option(help="NWB: order of the movie's axes, as 'x y time'.")
-    ] = None,
+    stimulus: options.Stimulus = None,
+    repeats: options.TrialTable = None,
+    axes: options.Axes = None,
     response: Annotated[
         str | None, typer.Option(help="Lab HDF5: which response (firing_rate_10ms).")
     ] = None,
@@ -48,9 +43,7 @@ def convert(
     cell: Annotated[
         list[int] | None, typer.Option(help="Cell to keep, from 0; may be repeated (all).")
     ] = None,
-    test_frames: Annotated[
-        int | None, typer.Option(help="Frames at the end to hold out (min(5000, 15 %)).")
-    ] = None,
+    test_frames: options.TestFrames = None,
     session_start: Annotated[
         datetime | None, typer.Option(help="When the recording began (now).")
     ] = None,
@@ -58,6 +51,8 @@ def convert(
     sex: Annotated[str | None, typer.Option(help="M, F, O or U.")] = None,
     age: Annotated[str | None, typer.Option(help="As P90D.")] = None,
     subject_id: Annotated[str | None, typer.Option(help="Name of the animal.")] = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Write a recording of any kind as NWB: one stimulus, the cells and their responses.
 

@@ -7,14 +7,18 @@ from typing import Annotated
 
 import typer
 
+from . import _names as names
+from . import _options as options
+from ._given import settings, source_of
+from ._voice import shows_progress, tell, tell_run
+
 images = typer.Typer(
     name="images",
-    help="Which hidden channels made a network see this class, in which combination, and where?",
+    help="Networks that see classes in images: by which channels, in which combination, and where?",
     no_args_is_help=True,
 )
 
-Run = Annotated[Path, typer.Argument(help="Folder of a run; what is missing is done.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+TESTS = "Tests on the network"
 
 PARTS = {
     "layers": "Tell how sparse contributions are in each layer, and in how many dimensions.",
@@ -32,143 +36,198 @@ PARTS = {
 
 @images.command()
 def run(
+    context: typer.Context,
     folder: Annotated[
-        str, typer.Argument(help="Folder of pictures, or 'digits' for those of scikit-learn.")
-    ],
+        str | None,
+        typer.Argument(help="Folder of pictures, or 'digits' for those of scikit-learn."),
+    ] = None,
     network: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="efficientnet-lite0, torchvision:NAME, timm:NAME, a folder such as "
-            "models/digits_cnn, or package.module:function (which is run)."
+            "models/digits_cnn, or package.module:function (which is run).",
+            autocompletion=names.some_of(names.IMAGE_NETWORKS),
         ),
-    ],
-    out: Annotated[
-        Path, typer.Option(help="Folder of the run; a run that was interrupted goes on.")
-    ],
-    part: Annotated[
-        list[str] | None, typer.Option(help="Only this part; repeat for several.")
     ] = None,
-    layer: Annotated[
+    out: options.Out = Path("results"),
+    file: options.Settings = None,
+    parts: Annotated[
         list[str] | None,
-        typer.Option(help="Layer to explain, or a pattern such as 'layer*.?'; repeat for several."),
+        typer.Option(
+            "--part",
+            "--parts",
+            help="Only this part; repeat for several.",
+            show_default="all",
+            autocompletion=names.some_of(tuple(PARTS)),
+        ),
     ] = None,
-    test_layer: Annotated[
-        list[str] | None, typer.Option(help="Layer to test causally; repeat for several.")
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layer",
+            "--layers",
+            help="Layer to explain, or a pattern such as 'layer*.?'; repeat for several.",
+            show_default="those of the network",
+            rich_help_panel=options.ANALYSIS,
+        ),
+    ] = None,
+    test_layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--test-layer",
+            "--test-layers",
+            help="Layer to test causally; repeat for several.",
+            show_default="--n-test-layers of them",
+            rich_help_panel=TESTS,
+        ),
     ] = None,
     n_test_layers: Annotated[
-        int, typer.Option(help="How many layers are tested, unless they are named.")
+        int,
+        typer.Option(
+            help="How many layers are tested, unless they are named.", rich_help_panel=TESTS
+        ),
     ] = 3,
     target: Annotated[
         str,
         typer.Option(
-            help="top-class, top-class-probability, entropy, class-N or class-N-probability."
+            help="top-class, top-class-probability, entropy, class-N or class-N-probability.",
+            autocompletion=names.some_of(names.IMAGE_TARGETS),
+            rich_help_panel=options.ANALYSIS,
         ),
     ] = "top-class",
-    n_steps: Annotated[int, typer.Option(help="Steps of the path.")] = 5,
-    method: Annotated[
-        str, typer.Option(help="A class of retina_codec.decomposition.")
-    ] = "SparseModes",
-    n_modes: Annotated[int | None, typer.Option(help="Modes to begin with.")] = None,
+    n_steps: Annotated[
+        int,
+        typer.Option(
+            help="Steps of the path from grey to the picture.", rich_help_panel=options.ANALYSIS
+        ),
+    ] = 5,
+    method: options.Method = "SparseModes",
+    n_modes: Annotated[
+        int | None,
+        typer.Option(
+            help="Modes to begin with, such as 64.",
+            show_default="a quarter of images",
+            rich_help_panel=options.ANALYSIS,
+        ),
+    ] = None,
     test_share: Annotated[
-        float, typer.Option(help="Share of the pictures on which choices are tested.")
+        float,
+        typer.Option(
+            help="Share of the pictures on which choices are tested, as 0.5.", rich_help_panel=TESTS
+        ),
     ] = 0.5,
     least_firing: Annotated[
-        int, typer.Option(help="Images in which a mode must fire to be tested.")
+        int,
+        typer.Option(help="Images in which a mode must fire to be tested.", rich_help_panel=TESTS),
     ] = 10,
-    n_draws: Annotated[int, typer.Option(help="Draws of labels in another order.")] = 1000,
+    n_draws: Annotated[
+        int, typer.Option(help="Draws of labels in another order.", rich_help_panel=TESTS)
+    ] = 1000,
     n_classes: Annotated[
-        int, typer.Option(help="Classes to control, those with most images.")
+        int, typer.Option(help="Classes to control, those with most images.", rich_help_panel=TESTS)
     ] = 10,
-    dose: Annotated[
+    doses: Annotated[
         list[float] | None,
-        typer.Option(help="Share of the channels to remove (0.02 0.05 0.1 0.25 0.5); repeat."),
+        typer.Option(
+            "--dose",
+            "--doses",
+            help="Share of the channels to remove, from 0 to 1; repeat for several.",
+            show_default="0.02 0.05 0.1 0.25 0.5",
+            rich_help_panel=TESTS,
+        ),
     ] = None,
     towards: Annotated[
         list[str] | None,
         typer.Option(
-            help="What removed channels put out: grey, zero, mean, resampled (grey zero); repeat."
+            help="What removed channels put out: grey, zero, mean, resampled; repeat for several.",
+            show_default="grey zero",
+            autocompletion=names.some_of(names.REPLACEMENTS),
+            rich_help_panel=TESTS,
         ),
     ] = None,
-    n_others: Annotated[int, typer.Option(help="Images of other classes beside each.")] = 30,
-    n_random: Annotated[int, typer.Option(help="Draws of random channels.")] = 2,
-    superclass: Annotated[
-        list[str] | None, typer.Option(help="Set of classes, such as dog=151-268; repeat.")
+    n_others: Annotated[
+        int, typer.Option(help="Images of other classes beside each.", rich_help_panel=TESTS)
+    ] = 30,
+    n_random: Annotated[
+        int, typer.Option(help="Draws of random channels.", rich_help_panel=TESTS)
+    ] = 2,
+    superclasses: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--superclass",
+            "--superclasses",
+            help="Set of classes, such as dog=151-268; repeat for several.",
+            show_default="classes that are alike",
+            rich_help_panel=TESTS,
+        ),
     ] = None,
-    n_maps: Annotated[int, typer.Option(help="Images to score maps on, and to flip.")] = 12,
-    n_repeats: Annotated[int, typer.Option(help="Seeds of each setting in the sweep.")] = 3,
-    seed: Annotated[int, typer.Option(help="Of all random numbers.")] = 0,
-    quiet: Quiet = False,
+    n_maps: Annotated[
+        int, typer.Option(help="Images to score maps on, and to flip.", rich_help_panel=TESTS)
+    ] = 12,
+    n_repeats: Annotated[
+        int, typer.Option(help="Seeds of each setting in the sweep.", rich_help_panel=TESTS)
+    ] = 3,
+    seed: options.Seed = 0,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Analyse a network with a folder of pictures: all parts, and a page that shows them.
 
-    Pictures lie in one folder for each class, or a table labels.csv (file,label) names their
-    classes; without either, what the network says is taken for the class.
+    Pictures lie in one folder for each class, or a table labels.csv
+    (file,label) names their classes; without either, what the network
+    says is taken for the class.
 
     Example: retina-codec images run pictures --network efficientnet-lite0 --out results
     """
     pipeline = import_module("retina_codec.pipeline")
-    given = {
-        "layers": tuple(layer) if layer else None,
-        "test_layers": tuple(test_layer) if test_layer else None,
-        "superclasses": pipeline.superclasses(superclass or ()),
-        **({"doses": tuple(dose)} if dose else {}),
-        **({"towards": tuple(towards)} if towards else {}),
-    }
-    config = pipeline.ImageConfig(
-        images=folder if folder == "digits" else str(Path(folder).resolve()),
-        network=resolved(network),
-        n_test_layers=n_test_layers,
-        target=target,
-        n_steps=n_steps,
-        method=method,
-        n_modes=n_modes,
-        test_share=test_share,
-        least_firing=least_firing,
-        n_draws=n_draws,
-        n_classes=n_classes,
-        n_others=n_others,
-        n_random=n_random,
-        n_maps=n_maps,
-        n_repeats=n_repeats,
-        seed=seed,
-        **given,
+    typed = {} if folder is None else {"images": folder}
+    if superclasses:
+        typed["superclasses"] = pipeline.superclasses(superclasses)
+    config = settings(
+        context,
+        "ImageConfig",
+        file,
+        but=("out", "folder", "superclasses"),
+        typed=typed,
+        also={"parts": tuple[str, ...]},
+        needed=("images", "network"),
     )
-    summary = pipeline.run_images(config, out, parts=part or PARTS, progress=not quiet)
-    for sentence in summary["findings"]:
-        typer.echo(sentence)
-    typer.echo(f"Report: {out / 'report.html'}")
-
-
-def resolved(network: str) -> str:
-    """Return a folder by its whole path, anything else as it is."""
-    path = Path(network)
-    return str(path.resolve()) if (path / "config.json").exists() else network
+    if source_of(context, "network") != "COMMANDLINE":
+        pipeline.refuse_unnamed_code(config["network"], None)
+    parts = config.pop("parts", PARTS)
+    summary = pipeline.run_images(
+        pipeline.ImageConfig(**config), out, parts=parts, progress=shows_progress()
+    )
+    tell_run(summary, out, as_json=as_json)
 
 
 def command_of(part: str, about: str) -> Callable[..., None]:
     """Return the command that does one part of a run."""
 
     def command(
-        run_folder: Run,
+        run_folder: options.RunFolder,
         network: Annotated[
             str | None, typer.Option(help="That of the run, again, where it is code.")
         ] = None,
-        quiet: Quiet = False,
+        as_json: options.AsJson = False,
+        quiet: options.Quiet = False,
+        verbose: options.Verbose = False,
     ) -> None:
         pipeline = import_module("retina_codec.pipeline")
         summary = pipeline.resumed_images(
-            run_folder, parts=[part], network=network, progress=not quiet
+            run_folder, parts=[part], network=network, progress=shows_progress()
         )
-        for sentence in summary["by part"].get(part, []):
-            typer.echo(sentence)
-        names = (run_folder / f"{part}.done").read_text().split()
-        tables = ", ".join(f"{name}.csv" for name in names)
-        typer.echo(
-            f"Tables in {run_folder}: {tables}"
+        findings = summary["by part"].get(part, [])
+        tables = [f"{name}.csv" for name in (run_folder / f"{part}.done").read_text().split()]
+        report = run_folder / "report.html"
+        where = (
+            f"Tables in {run_folder}: {', '.join(tables)}"
             if tables
             else f"Nothing to tell: the network or the images have nothing for '{part}'."
         )
-        typer.echo(f"Report: {run_folder / 'report.html'}")
+        found = {"findings": findings, "tables": tables, "report": report}
+        tell([*findings, where, f"Report: {report}"], found, as_json=as_json)
 
     command.__doc__ = f"{about}\n\nExample: retina-codec images {part} results"
     return command

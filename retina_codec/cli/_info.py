@@ -1,6 +1,5 @@
 """``retina-codec info`` and ``retina-codec fetch``: what is in a file, and which are public."""
 
-import json
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -8,36 +7,45 @@ from typing import Annotated, Any
 
 import typer
 
+from . import _names as names
+from . import _options as options
+from ._voice import shows_progress, tell
+
 CHECKPOINTS = (".pt", ".pth", ".ckpt", ".pkl", ".tar")
 SHOWN = 12
 
 
 def info(
     file: Annotated[
-        Path, typer.Argument(help="A recording, a checkpoint, a record, a network or a run.")
+        Path,
+        typer.Argument(
+            help="A recording, a checkpoint, a record, a run or a network (also simulated_retina)."
+        ),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="For programs: everything, as JSON.")] = (
-        False
-    ),
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Tell what is inside a file, and what it would need to be loaded.
 
     Example: retina-codec info recording.nwb
     """
     found = described(file)
-    if as_json:
-        typer.echo(json.dumps(found, indent=1, default=plain))
-        return
-    for line in PRINTED.get(found.get("kind"), facts)(found):
-        typer.echo(printable(line))
+    lines = PRINTED.get(found.get("kind"), facts)(found)
+    tell(map(printable, lines), found, as_json=as_json)
 
 
 def fetch(
     name: Annotated[
-        str | None, typer.Argument(help="Of the set; without it, all sets are listed.")
+        str | None,
+        typer.Argument(
+            help="Of the set; without it, all sets are listed.",
+            autocompletion=names.public_sets,
+        ),
     ] = None,
     file: Annotated[str | None, typer.Option(help="Which file, for sets with several.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Download a public recording, or list those that are known.
 
@@ -45,7 +53,7 @@ def fetch(
     """
     recordings = import_module("retina_codec.recordings")
     if name is not None:
-        typer.echo(str(recordings.fetch(name, file=file, progress=not quiet)))
+        typer.echo(str(recordings.fetch(name, file=file, progress=shows_progress())))
         return
     for set_name, row in recordings.public_data().iterrows():
         typer.echo(f"{set_name}: {row['title']}")
@@ -59,6 +67,9 @@ def described(file: Path) -> dict[str, Any]:
     if file.suffix in CHECKPOINTS and file.is_file():
         found = import_module("retina_codec.networks").describe_checkpoint(file)
         return {"kind": "checkpoint", "path": str(file)} | found
+    if not file.exists():
+        ours = import_module("retina_codec.datatypes").shipped("models") / file.name
+        file = ours if ours.is_dir() and file.name == str(file) else file
     return import_module("retina_codec.recordings").describe(file)
 
 
@@ -128,6 +139,7 @@ def loading(found: dict[str, Any]) -> Iterator[str]:
             yield f"  the test part has {found['n_trials']} trials"
     else:
         yield f"Does not load yet: {found['needs']}"
+        yield "  'run', 'train' and 'convert' take --stimulus, --repeats, --axes and --test-frames"
     said = found["warnings"]
     yield from (f"Warning: {warning}" for warning in said[:SHOWN])
     if len(said) > SHOWN:
@@ -182,11 +194,6 @@ def listed(values: list[Any]) -> str:
 def printable(line: str) -> str:
     """Return a line without signs that would steer the terminal: files of others hold anything."""
     return "".join(sign if sign.isprintable() else "?" for sign in line)
-
-
-def plain(value: Any) -> Any:
-    """Return what JSON does not know as what it knows."""
-    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 PRINTED = {"recording": recording, "network": network, "run": run}

@@ -42,6 +42,16 @@ def activations(
     **place
         As in `activation_times_gradient`.
 
+    Returns
+    -------
+    dict
+        As in `integrated_gradients`.
+
+    Raises
+    ------
+    ValueError
+        As in `integrated_gradients`.
+
     Notes
     -----
     After a rectifier nothing is negative: of each channel, the feature with sign -1 is 0.
@@ -84,6 +94,11 @@ def activation_times_gradient(
         As there. The gap says how far the sum is from the change of the target between a zero
         stimulus and the sample.
 
+    Raises
+    ------
+    ValueError
+        As in `integrated_gradients`.
+
     References
     ----------
     Melander et al. (2026), arXiv:2603.06557.
@@ -121,6 +136,16 @@ def activation_times_unit_gradient(
     ----------
     network, samples, layers, target, pooling, **place
         As in `activation_times_gradient`.
+
+    Returns
+    -------
+    dict
+        As in `activation_times_gradient`.
+
+    Raises
+    ------
+    ValueError
+        As in `integrated_gradients`.
 
     References
     ----------
@@ -166,6 +191,16 @@ def internal_influence(
         As in `integrated_gradients`.
     **place
         As in `activation_times_gradient`.
+
+    Returns
+    -------
+    dict
+        As in `integrated_gradients`.
+
+    Raises
+    ------
+    ValueError
+        As in `integrated_gradients`.
 
     References
     ----------
@@ -217,6 +252,16 @@ def smooth_gradient(
     **place
         As in `activation_times_gradient`.
 
+    Returns
+    -------
+    dict
+        As in `activation_times_gradient`.
+
+    Raises
+    ------
+    ValueError
+        If there are no copies, the noise is below 0, or as in `integrated_gradients`.
+
     References
     ----------
     Smilkov et al. (2017), arXiv:1706.03825.
@@ -267,6 +312,11 @@ def removal_effects(
     -------
     dict
         As in `integrated_gradients`; one feature for each channel, with sign 0.
+
+    Raises
+    ------
+    ValueError
+        As in `integrated_gradients`.
 
     References
     ----------

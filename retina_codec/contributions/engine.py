@@ -5,11 +5,13 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
 from torch import nn
+
+from retina_codec.datatypes import Contributions
 
 from .job import Attributed, Job, chosen, joined
 from .passes import Evaluation, Passes
@@ -28,6 +30,48 @@ DEFAULTS = ("secant", "trapezoid")
 FEWEST_STEPS, MOST_STEPS = 2, 256
 SMALL_CHANGE = 0.1
 SAMPLES_FOR_SCALE = 64
+
+
+@overload
+def integrated_gradients(
+    network: nn.Module,
+    samples: Any,
+    *,
+    layers: Sequence[str],
+    target: Target,
+    n_steps: int = ...,
+    rule: str | None = ...,
+    tolerance: float | None = ...,
+    baseline: float | np.ndarray = ...,
+    pooling: Poolings = ...,
+    batch_size: int | None = ...,
+    memory_gb: float = ...,
+    device: str | torch.device | None = ...,
+    store: str | PathLike | None = ...,
+    client: Any = ...,
+    progress: bool = ...,
+) -> dict[str, Contributions]: ...
+
+
+@overload
+def integrated_gradients(
+    network: nn.Module,
+    samples: Any,
+    *,
+    layers: Sequence[str],
+    target: Sequence[Target],
+    n_steps: int = ...,
+    rule: str | None = ...,
+    tolerance: float | None = ...,
+    baseline: float | np.ndarray = ...,
+    pooling: Poolings = ...,
+    batch_size: int | None = ...,
+    memory_gb: float = ...,
+    device: str | torch.device | None = ...,
+    store: str | PathLike | None = ...,
+    client: Any = ...,
+    progress: bool = ...,
+) -> dict[str, dict[str, Contributions]]: ...
 
 
 def integrated_gradients(
@@ -124,7 +168,8 @@ def integrated_gradients(
     References
     ----------
     Melander et al. (2026), arXiv:2603.06557.
-    Sundararajan, Taly and Yan (2017), Proceedings of Machine Learning Research 70:3319-3328.
+    Sundararajan, Taly and Yan (2017), Proceedings of Machine Learning Research 70:3319-3328,
+    arXiv:1703.01365.
 
     Examples
     --------

@@ -37,7 +37,23 @@ PATCHES = slice(1, None)
 
 
 class Pooled(NamedTuple):
-    """Values "sample feature ..." and what each feature is made of."""
+    """Features of a batch, and what each of them is made of.
+
+    Attributes
+    ----------
+    values
+        "sample feature ...": maps keep their space.
+    channel
+        Number of the channel, token feature or head.
+    sign
+        +1 (promotes), -1 (suppresses), or 0 (both together).
+
+    Examples
+    --------
+    >>> pooled = by_sign(torch.tensor([[[1.0, -3.0, 2.0]]]))
+    >>> pooled.channel.tolist(), pooled.sign.tolist()
+    ([0, 0], [1, -1])
+    """
 
     values: Float[torch.Tensor, "sample feature ..."]
     channel: Int[torch.Tensor, " feature"]
@@ -45,6 +61,8 @@ class Pooled(NamedTuple):
 
 
 Pooling = Callable[[torch.Tensor], Pooled]
+"""From contributions of single units to features."""
+
 Poolings = Pooling | Mapping[str, Pooling]
 """One pooling for all layers, or one for each layer by its name."""
 
@@ -54,6 +72,11 @@ def by_sign(maps: Float[torch.Tensor, "sample channel *space"]) -> Pooled:
 
     Twice as many features as channels: first all that promote (sign +1), then all that suppress
     (-1). Features of both signs together sum to the contribution of the layer.
+
+    Parameters
+    ----------
+    maps
+        Contributions of single units, with any axes of space, or none.
 
     Examples
     --------
@@ -68,6 +91,11 @@ def by_sign(maps: Float[torch.Tensor, "sample channel *space"]) -> Pooled:
 def over_space(maps: Float[torch.Tensor, "sample channel *space"]) -> Pooled:
     """Sum over space, promoting and suppressing units together (sign 0).
 
+    Parameters
+    ----------
+    maps
+        Contributions of single units, with any axes of space, or none.
+
     Examples
     --------
     >>> over_space(torch.tensor([[[1.0, -3.0, 2.0]]])).values.tolist()
@@ -79,6 +107,11 @@ def over_space(maps: Float[torch.Tensor, "sample channel *space"]) -> Pooled:
 
 def unpooled(maps: Float[torch.Tensor, "sample channel *space"]) -> Pooled:
     """Every unit as it is: one feature for each channel (sign 0), its map kept.
+
+    Parameters
+    ----------
+    maps
+        Contributions of single units.
 
     Examples
     --------
@@ -127,6 +160,11 @@ def heads_by_sign(n_heads: int) -> Pooling:
     n_heads
         Heads of the layer.
 
+    Raises
+    ------
+    ValueError
+        If there are no heads; later, if they do not share the features of a layer evenly.
+
     Examples
     --------
     >>> heads_by_sign(2)(torch.tensor([[[1.0, -3.0, 2.0, 4.0]]])).values.tolist()
@@ -150,6 +188,11 @@ def patches_by_sign(grid: tuple[int, int]) -> Pooling:
     grid
         Patches from top to bottom and from left to right; their numbers multiply to the number of
         patches.
+
+    Raises
+    ------
+    ValueError
+        If the grid has no patches; later, if a layer has fewer tokens.
 
     Examples
     --------

@@ -14,7 +14,27 @@ INPUT = ":input"
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[nn.Module]:
-    """Hold a network in evaluation mode, without gradients for parameters, and then set it back."""
+    """Hold a network in evaluation mode, without gradients for parameters, and then set it back.
+
+    Parameters
+    ----------
+    network
+        Any module.
+
+    Yields
+    ------
+    nn.Module
+        The same network.
+
+    Examples
+    --------
+    >>> network = nn.Linear(2, 1)
+    >>> with frozen(network):
+    ...     network.training, network.weight.requires_grad
+    (False, False)
+    >>> network.training, network.weight.requires_grad
+    (True, True)
+    """
     modes = [(module, module.training) for module in network.modules()]
     wanted = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
     try:
@@ -40,6 +60,15 @@ def hooked(
     A layer "module:input" is what a module takes in as its first argument; only this module then
     gets what is handed on. So units have a name also where no module puts them out: those of
     attention heads are "blocks.3.attn.proj:input" in many transformers.
+
+    Parameters
+    ----------
+    network
+        Any module.
+    layers
+        Names from ``network.named_modules()``, possibly with ":input".
+    instead
+        From the name of a layer and its output to what it hands on.
 
     Raises
     ------
@@ -104,10 +133,31 @@ def probed(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, torc
     The graph begins at the earliest of the layers: nothing below it is differentiated. Layers
     further down hand on a copy, so that operations in place do not change what was kept.
 
+    Parameters
+    ----------
+    network
+        Any module.
+    layers
+        Names from ``network.named_modules()``, possibly with ":input".
+
+    Yields
+    ------
+    dict
+        By layer; filled when the network runs.
+
     Raises
     ------
     ValueError
         If a layer is unknown, runs more than once in a pass, or puts out no single tensor.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    >>> with probed(network, ["1"]) as kept:
+    ...     output = network(torch.ones(5, 2))
+    >>> (gradient,) = torch.autograd.grad(output.sum(), kept["1"])
+    >>> gradient.shape
+    torch.Size([5, 3])
     """
     kept: dict[str, torch.Tensor] = {}
 
@@ -157,6 +207,16 @@ def bypassed(
     value
         Target, from the output of the network.
 
+    Returns
+    -------
+    dict
+        By layer.
+
+    Raises
+    ------
+    ValueError
+        If a layer is unknown, or puts out no single tensor.
+
     Examples
     --------
     >>> network = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
@@ -177,10 +237,23 @@ def bypassed(
 def named_module(network: nn.Module, layer: str) -> nn.Module:
     """Return the module of that name; of "module:input" it is the one before the colon.
 
+    Parameters
+    ----------
+    network
+        Any module.
+    layer
+        Its name.
+
     Raises
     ------
     ValueError
         If there is none; the message lists all and guesses.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    >>> named_module(network, "1:input")
+    ReLU()
     """
     modules = dict(network.named_modules())
     modules.pop("", None)

@@ -203,7 +203,23 @@ def load_contributions(path: str | PathLike) -> dict[str, dict[str, Contribution
 
 
 def is_finished(path: str | PathLike) -> bool:
-    """Tell whether there is a store at a place, with nothing missing in it."""
+    """Tell whether there is a store at a place, with nothing missing in it.
+
+    Parameters
+    ----------
+    path
+        What was given as `store` to an attribution.
+
+    Raises
+    ------
+    ValueError
+        If there is something else.
+
+    Examples
+    --------
+    >>> is_finished("not_begun.zarr")
+    False
+    """
     path = Path(path).expanduser()
     return path.exists() and not Store(path).missing()
 

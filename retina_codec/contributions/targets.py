@@ -18,11 +18,32 @@ from sklearn.covariance import LedoitWolf
 Output = Float[torch.Tensor, "batch output"]
 Value = Float[torch.Tensor, " batch"]
 Target = Callable[[Output, Output], Value]
+"""From the output along the path, and that at the sample, to the scalar that is explained."""
+
 LEAST_STD = 0.1
 
 
 def named(name: str) -> Callable[[Target], Target]:
-    """Give a target the name that results and figures show."""
+    """Give a target the name that results and figures show.
+
+    Parameters
+    ----------
+    name
+        To show.
+
+    Returns
+    -------
+    Callable
+        What renames a target, as a decorator or in a call, and returns it.
+
+    Examples
+    --------
+    >>> @named("first two cells")
+    ... def both(output, at_sample):
+    ...     return output[:, :2].sum(dim=1)
+    >>> name_of(both)
+    'first two cells'
+    """
 
     def rename(target: Target) -> Target:
         target.__name__ = name
@@ -32,7 +53,18 @@ def named(name: str) -> Callable[[Target], Target]:
 
 
 def name_of(target: Target) -> str:
-    """Name of a target, also of one that nobody named."""
+    """Name of a target, also of one that nobody named.
+
+    Parameters
+    ----------
+    target
+        Any function or object that can be called.
+
+    Examples
+    --------
+    >>> name_of(one_cell(3))
+    'cell 3'
+    """
     return getattr(target, "__name__", type(target).__name__)
 
 
@@ -54,6 +86,11 @@ def one_cell(cell: int) -> Target:
 
 def class_logit(class_: int) -> Target:
     """Output of one class of a classifier: `one_cell` under the name of that field.
+
+    Parameters
+    ----------
+    class_
+        Its number in the output.
 
     Examples
     --------
@@ -88,6 +125,11 @@ def top_class() -> Target:
 def class_probability(class_: int) -> Target:
     """Probability of one class: its softmax output, the softmax being part of the whole path.
 
+    Parameters
+    ----------
+    class_
+        Its number in the output.
+
     Examples
     --------
     >>> class_probability(0)(torch.tensor([[2.0, 2.0]]), torch.zeros(1, 2)).tolist()
@@ -98,6 +140,16 @@ def class_probability(class_: int) -> Target:
 
 def contrast(a: int, b: int) -> Target:
     """Output of one class minus that of another: what speaks for the first against the second.
+
+    Parameters
+    ----------
+    a, b
+        Their numbers in the output.
+
+    Raises
+    ------
+    ValueError
+        If they are the same.
 
     Examples
     --------
@@ -129,6 +181,11 @@ def superclass(classes: Sequence[int]) -> Target:
     ----------
     classes
         Their numbers.
+
+    Raises
+    ------
+    ValueError
+        If there is no class, or one is named twice.
 
     Examples
     --------
@@ -191,7 +248,8 @@ def surprisal(training_output: Float[np.ndarray, "sample output"]) -> Target:
     References
     ----------
     Melander et al. (2026), arXiv:2603.06557.
-    Ledoit and Wolf (2004), Journal of Multivariate Analysis 88:365-411.
+    Ledoit and Wolf (2004), Journal of Multivariate Analysis 88:365-411,
+    doi:10.1016/S0047-259X(03)00096-4.
 
     Examples
     --------

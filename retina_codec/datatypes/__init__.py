@@ -1,22 +1,14 @@
 """Records: what the steps of the analysis hand to each other. Frozen and self-checking."""
 
+from ._cells import CellTypes, Effects, Predictions
 from ._event import Event
+from ._fields import Fields
 from ._interneurons import Interneurons
 from ._maps import Maps
+from ._modes import REPRODUCES, Contributions, Modes, Stability
 from ._record import Record
-from ._records import (
-    REPRODUCES,
-    CellTypes,
-    Contributions,
-    Effects,
-    Fields,
-    Modes,
-    Predictions,
-    Recording,
-    Stability,
-    Stimulus,
-    check_finite,
-)
+from ._recording import Recording, Stimulus, check_finite
+from ._shipped import shipped
 from ._spelling import did_you_mean
 
 RECORDS = {
@@ -36,6 +28,7 @@ RECORDS = {
         Maps,
     )
 }
+"""Every record under its name: what `export` can save and load."""
 
 __all__ = [
     "RECORDS",
@@ -55,4 +48,5 @@ __all__ = [
     "Stimulus",
     "check_finite",
     "did_you_mean",
+    "shipped",
 ]

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import pandas as pd
 from jaxtyping import Float, Real
 
+from ._labels import CONTRIBUTION, RATE, SAMPLE
 from ._record import Record
-from ._records import CONTRIBUTION, RATE, SAMPLE
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,6 +42,31 @@ class Event(Record):
         Of all layers side by side; `layer`, `channel` and `sign` of each feature.
     loadings, modes
         How much of each mode there is in them; `layer` and number (`mode`) of each.
+
+    Raises
+    ------
+    ValueError
+        If arrays disagree in their axes, or `event` is none of the conditions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> event = Event(
+    ...     rates=np.zeros((1, 2, 5, 3)),
+    ...     sample=np.arange(-1, 4) / 100,
+    ...     movie=np.zeros((2, 5, 8)),
+    ...     conditions=pd.DataFrame({"condition": ["omitted", "steady"]}),
+    ...     repeats=pd.DataFrame({"value": [0.0]}),
+    ...     value=np.zeros((1, 3)),
+    ...     control=np.zeros((1, 3)),
+    ...     signatures=pd.DataFrame({"cell": [0, 1, 2]}),
+    ...     phenomenon="omitted stimulus",
+    ...     measure="peak after the omitted flash",
+    ...     varied="phase",
+    ...     event="omitted",
+    ... )
+    >>> event.axes_of("rates")
+    ('repeat', 'condition', 'sample', 'cell')
     """
 
     rates: Float[Any, "repeat condition sample cell"] = field(metadata=RATE)

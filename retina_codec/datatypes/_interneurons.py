@@ -6,7 +6,7 @@ from typing import Any
 from jaxtyping import Float
 
 from ._record import Record
-from ._records import Stimulus
+from ._recording import Stimulus
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,6 +23,19 @@ class Interneurons(Record):
         What the cells are.
     source
         Where the recording came from.
+
+    Raises
+    ------
+    ValueError
+        If there is not one potential for each frame and cell.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> movie = Stimulus(frames=np.zeros((300, 8, 8)), frame_rate_hz=100.0)
+    >>> cells = Interneurons(stimulus=movie, potentials=np.zeros((300, 2)), kind="bipolar")
+    >>> cells.axes_of("potentials")
+    ('time', 'cell')
     """
 
     stimulus: Stimulus

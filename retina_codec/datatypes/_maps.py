@@ -29,6 +29,11 @@ class Maps(Record):
     settings
         How the maps were made.
 
+    Raises
+    ------
+    ValueError
+        If arrays disagree in their axes.
+
     Examples
     --------
     >>> maps = Maps(

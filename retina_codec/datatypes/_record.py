@@ -29,6 +29,20 @@ class Record:
     ------
     ValueError
         If a field has the wrong number of axes, the wrong kind of numbers, or disagrees in length.
+
+    Examples
+    --------
+    >>> from dataclasses import field
+    >>> from jaxtyping import Float
+    >>> @dataclass(frozen=True, kw_only=True, eq=False)
+    ... class Voltages(Record):
+    ...     values: Float[Any, "time cell"] = field(metadata={"units": "mV"})
+    ...     layer: str = "bipolar"
+    >>> voltages = Voltages(values=np.zeros((5, 2)))
+    >>> voltages.axes_of("values"), voltages.label("values")
+    (('time', 'cell'), 'values (mV)')
+    >>> Voltages.from_xarray(voltages.to_xarray()).layer
+    'bipolar'
     """
 
     def __post_init__(self):
@@ -48,13 +62,30 @@ class Record:
         return {name: kind.layouts for name, kind in _kinds(cls).items() if kind.layouts}
 
     def axes_of(self, name: str) -> tuple[str, ...]:
-        """Axis names of one array of this record."""
+        """Axis names of one array of this record.
+
+        Parameters
+        ----------
+        name
+            Of the field.
+
+        Raises
+        ------
+        ValueError
+            If the field is not an array of this record's layouts.
+        """
         return _layout(
             _kinds(type(self))[name], getattr(self, name), f"{type(self).__name__}: {name!r}"
         )
 
     def label(self, name: str) -> str:
-        """Text for a figure's axis: what the field is, with its unit."""
+        """Text for a figure's axis: what the field is, with its unit.
+
+        Parameters
+        ----------
+        name
+            Of the field.
+        """
         metadata = _kinds(type(self))[name].metadata
         label, unit = metadata.get("long_name", name.replace("_", " ")), metadata.get("units")
         return f"{label} ({unit})" if unit else label
@@ -74,6 +105,11 @@ class Record:
             In memory or in a file.
         lazy
             Axis: arrays along it stay where they are until they are sliced.
+
+        Returns
+        -------
+        Record
+            Of this class.
 
         Raises
         ------

@@ -7,6 +7,13 @@ from difflib import get_close_matches
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Text for the end of an error message; empty when nothing is similar.
 
+    Parameters
+    ----------
+    name
+        As it was typed.
+    names
+        All that there are.
+
     Examples
     --------
     >>> did_you_mean("whitenoise", ["white_noise", "movie"])

@@ -46,6 +46,7 @@ METHODS = {
         Clusters,
     )
 }
+"""All methods by name."""
 
 __all__ = [
     "METHODS",

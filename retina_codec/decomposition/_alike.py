@@ -56,10 +56,11 @@ def decompose_alike(
     --------
     >>> from retina_codec.decomposition import SparseModes, decompose
     >>> from retina_codec.simulation import planted_contributions
-    >>> one, _ = planted_contributions(n_modes=4, n_features=8, n_samples=1000, active=0.1)
-    >>> other, _ = planted_contributions(n_modes=4, n_features=8, n_samples=1000, active=0.2)
-    >>> modes = decompose(one, SparseModes())
-    >>> alike = decompose_alike(other, SparseModes(), modes)
+    >>> one, _ = planted_contributions(n_modes=4, n_features=8, n_samples=300, active=0.1)
+    >>> other, _ = planted_contributions(n_modes=4, n_features=8, n_samples=300, active=0.2)
+    >>> method = SparseModes(n_modes=6, n_passes=10)
+    >>> modes = decompose(one, method)
+    >>> alike = decompose_alike(other, method, modes)
     >>> bool(abs(alike.active_per_sample - modes.active_per_sample) < 0.1)
     True
     """

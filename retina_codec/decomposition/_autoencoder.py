@@ -29,49 +29,8 @@ class Autoencoder(Streaming):
     """A linear encoder, something that makes its codes sparse, and a dictionary of unit norm.
 
     It learns from samples in memory or, block by block, from those in a store. The classes derived
-    from it differ in what makes codes sparse.
-
-    Parameters
-    ----------
-    n_modes
-        Number of modes; None for as many as there are features.
-    nonnegative
-        Whether modes have only positive weights; then X must not be negative, unless it is centred
-        or an offset is learned.
-    signed_loadings
-        Whether loadings have both signs. Then what is said of codes holds for their magnitudes.
-    equal_features
-        Whether all features count the same, however large they are.
-    centred
-        Whether the mean of each feature is taken away first.
-    learn_offset
-        Whether features have a value of their own when no mode is active; it begins at the median.
-        Contributions have a natural zero and need none.
-    n_steps, batch_size, learning_rate
-        Of Adam. The learning rate falls linearly to 2 %.
-    revive_every
-        After so many steps, in the first 60 % of learning, modes with less than 1 % of the energy
-        of an average mode start again from what is unexplained.
-    seed
-        Of the first modes and the order of the samples.
-
-    Attributes
-    ----------
-    curve_
-        Loss of the batch at each step, in units of the mean squared length of a sample.
-
-    Notes
-    -----
-    ``z = sparse(W (x - offset) + c)``, loss = 1/2 |x - offset - z D|^2 + penalty. With
-    `signed_loadings`, ``z = sign(u) sparse(|u| + c)`` with ``u = W (x - offset)``. D begins with
-    samples, of which strong ones are taken more often, and W with D; the rows of D are brought back
-    to unit norm after each step. Samples are divided by their root mean square length, so that
-    defaults hold in all units.
-
-    The encoder answers at once, without the competition between modes of `SparseModes`: where modes
-    overlap, loadings and modes are less exact.
-
-    `partial_fit` makes one pass through the given samples, with Adam as the call before left it.
+    from it differ in what makes codes sparse; what they share, parameters and formulas, is
+    described with `SparseAutoencoder`.
     """
 
     n_modes: int | None = None

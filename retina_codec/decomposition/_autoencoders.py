@@ -18,18 +18,51 @@ Sparse = tuple[Float[Tensor, "row mode"], Float[Tensor, ""]]
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class SparseAutoencoder(Autoencoder):
-    """Codes above 0, with an L1 penalty.
+    """A linear autoencoder whose codes are above 0, few of them because of an L1 penalty.
 
     Parameters
     ----------
+    n_modes
+        Number of modes; None for as many as there are features.
     sparsity
         Weight of the penalty; it also makes loadings too small.
-    n_modes, ...
-        See `Autoencoder`.
+    nonnegative
+        Whether modes have only positive weights; then X must not be negative, unless it is centred
+        or an offset is learned.
+    signed_loadings
+        Whether loadings have both signs. Then what is said of codes holds for their magnitudes.
+    equal_features
+        Whether all features count the same, however large they are.
+    centred
+        Whether the mean of each feature is taken away first.
+    learn_offset
+        Whether features have a value of their own when no mode is active; it begins at the median.
+        Contributions have a natural zero and need none.
+    n_steps, batch_size, learning_rate
+        Of Adam. The learning rate falls linearly to 2 %.
+    revive_every
+        After so many steps, in the first 60 % of learning, modes with less than 1 % of the energy
+        of an average mode start again from what is unexplained.
+    seed
+        Of the first modes and the order of the samples.
+
+    Attributes
+    ----------
+    curve_
+        Loss of the batch at each step, in units of the mean squared length of a sample.
 
     Notes
     -----
-    ``z = max(u, 0)``, penalty = sparsity * sum of z.
+    ``z = sparse(W (x - offset) + c)``, loss = 1/2 |x - offset - z D|^2 + penalty; here sparse(u) is
+    max(u, 0) and the penalty sparsity * sum of z. With `signed_loadings`, ``z = sign(u)
+    sparse(|u| + c)`` with ``u = W (x - offset)``. D begins with samples, of which strong ones are
+    taken more often, and W with D; the rows of D are brought back to unit norm after each step.
+    Samples are divided by their root mean square length, so that defaults hold in all units.
+
+    The encoder answers at once, without the competition between modes of `SparseModes`: where modes
+    overlap, loadings and modes are less exact.
+
+    `partial_fit` makes one pass through the given samples, with Adam as the call before left it.
 
     References
     ----------
@@ -53,14 +86,18 @@ class SparseAutoencoder(Autoencoder):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class TopKAutoencoder(Autoencoder):
-    """The k largest codes of each sample.
+    """A linear autoencoder that keeps the k largest codes of each sample.
 
     Parameters
     ----------
+    n_modes
+        Number of modes; None for as many as there are features.
     k
         Most active modes in a sample; all of them with fewer modes.
-    n_modes, ...
-        See `Autoencoder`.
+    nonnegative, signed_loadings, equal_features, centred, learn_offset
+        As in `SparseAutoencoder`.
+    n_steps, batch_size, learning_rate, revive_every, seed
+        As in `SparseAutoencoder`.
 
     Notes
     -----
@@ -68,7 +105,7 @@ class TopKAutoencoder(Autoencoder):
 
     References
     ----------
-    Makhzani & Frey (2013), arXiv 1312.5663. Gao et al. (2024), arXiv 2406.04093.
+    Makhzani & Frey (2013), arXiv:1312.5663. Gao et al. (2024), arXiv:2406.04093.
 
     Examples
     --------
@@ -88,14 +125,20 @@ class TopKAutoencoder(Autoencoder):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class BatchTopKAutoencoder(Autoencoder):
-    """The k largest codes per sample of a whole batch, so that samples may differ in number.
+    """A linear autoencoder that keeps the largest codes of a whole batch, k per sample on average.
+
+    So samples may differ in how many modes are active.
 
     Parameters
     ----------
+    n_modes
+        Number of modes; None for as many as there are features.
     k
         Mean number of active modes in a sample while learning.
-    n_modes, ...
-        See `Autoencoder`.
+    nonnegative, signed_loadings, equal_features, centred, learn_offset
+        As in `SparseAutoencoder`.
+    n_steps, batch_size, learning_rate, revive_every, seed
+        As in `SparseAutoencoder`.
 
     Notes
     -----
@@ -104,7 +147,7 @@ class BatchTopKAutoencoder(Autoencoder):
 
     References
     ----------
-    Bussmann et al. (2024), arXiv 2412.06410.
+    Bussmann et al. (2024), arXiv:2412.06410.
 
     Examples
     --------
@@ -123,17 +166,23 @@ class BatchTopKAutoencoder(Autoencoder):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class JumpReluAutoencoder(Autoencoder):
-    """Codes over a threshold that each mode learns, with a penalty on their number.
+    """A linear autoencoder whose codes count over a threshold that each mode learns.
+
+    The penalty is on the number of active modes.
 
     Parameters
     ----------
+    n_modes
+        Number of modes; None for as many as there are features.
     sparsity
         Weight of the penalty.
     bandwidth
         How near to its threshold a code must be to teach it, in units of the root mean square
         length of a sample.
-    n_modes, ...
-        See `Autoencoder`.
+    nonnegative, signed_loadings, equal_features, centred, learn_offset
+        As in `SparseAutoencoder`.
+    n_steps, batch_size, learning_rate, revive_every, seed
+        As in `SparseAutoencoder`.
 
     Notes
     -----
@@ -142,7 +191,7 @@ class JumpReluAutoencoder(Autoencoder):
 
     References
     ----------
-    Rajamanoharan et al. (2024), arXiv 2407.14435.
+    Rajamanoharan et al. (2024), arXiv:2407.14435.
 
     Examples
     --------

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 UNLIMITED = float("inf")
 SMALL_STEP = 1e7
@@ -85,7 +86,13 @@ def threads_that_help(n_multiplications: int) -> Iterator[None]:
     limit = 1 if n_multiplications < SMALL_STEP else None
     try:
         torch.set_num_threads(limit or before)
-        with threadpool_limits(limit):
+        with _pools_of_threads().limit(limits=limit):
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@cache
+def _pools_of_threads() -> ThreadpoolController:
+    """Find them once: looking through all libraries of the process takes as long as a step."""
+    return ThreadpoolController()

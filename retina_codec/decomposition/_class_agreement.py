@@ -44,7 +44,7 @@ def class_agreement(
 
     References
     ----------
-    Melander et al. (2026), arXiv 2603.06557, supplement.
+    Melander et al. (2026), arXiv:2603.06557, supplement.
 
     Examples
     --------

@@ -56,7 +56,7 @@ def decompose(
 
     References
     ----------
-    Melander et al. (2026), arXiv 2603.06557.
+    Melander et al. (2026), arXiv:2603.06557.
 
     Examples
     --------

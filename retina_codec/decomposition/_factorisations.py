@@ -310,6 +310,10 @@ class PrincipalComponents(Decomposition):
     X = loadings @ components_ + mean of X. Loadings have both signs; every mode is active in every
     sample.
 
+    References
+    ----------
+    Jolliffe & Cadima (2016), Philosophical Transactions of the Royal Society A 374:20150202.
+
     Examples
     --------
     >>> X = np.random.default_rng(0).normal(size=(50, 6))

@@ -34,6 +34,21 @@ class Decomposition(TransformerMixin, BaseEstimator, ABC):
     -----
     A method learns from ``(X - offset) / scale``. `scale` is the root mean square of each feature
     (`equal_features`) or 1; `offset` is its mean (`centred`) or 0.
+
+    Examples
+    --------
+    >>> class MeanMode(Decomposition):  # your own: what is learned, and how much of it there is
+    ...     def __init__(self, n_modes=1, *, seed=0):
+    ...         self.n_modes, self.seed = n_modes, seed
+    ...
+    ...     def _learn(self, rows):
+    ...         return np.asarray(rows).mean(axis=0)[None]
+    ...
+    ...     def _describe(self, x):
+    ...         return x @ self.components_.T / self.norm_
+    >>> method = MeanMode().fit(np.array([[0.0, 2.0], [0.0, 4.0]]))
+    >>> method.components_.tolist(), method.transform(np.array([[1.0, 5.0]])).tolist()
+    ([[0.0, 1.0]], [[5.0]])
     """
 
     components_: Float[np.ndarray, "mode feature"]
@@ -59,6 +74,17 @@ class Decomposition(TransformerMixin, BaseEstimator, ABC):
     def fit(self, X: Float[Any, "sample feature"], y: Any = None) -> "Decomposition":
         """Learn the modes from samples, which may be read from a store as they are needed.
 
+        Parameters
+        ----------
+        X
+            Contributions as magnitudes, for example ``values * sign`` of a record.
+        y
+            Not used; scikit-learn passes it.
+
+        Returns
+        -------
+        The method itself.
+
         Raises
         ------
         ValueError
@@ -75,6 +101,15 @@ class Decomposition(TransformerMixin, BaseEstimator, ABC):
     def transform(self, X: Float[np.ndarray, "sample feature"]) -> Float[np.ndarray, "sample mode"]:
         """Return how much of each mode there is in each sample; 0 where it is not active.
 
+        Parameters
+        ----------
+        X
+            Of the same features as in fit.
+
+        Returns
+        -------
+        Loadings, such that ``loadings @ components_ + offset_`` is about X.
+
         Raises
         ------
         ValueError
@@ -86,7 +121,17 @@ class Decomposition(TransformerMixin, BaseEstimator, ABC):
     def inverse_transform(
         self, loadings: Float[np.ndarray, "sample mode"]
     ) -> Float[np.ndarray, "sample feature"]:
-        """Return ``loadings @ components_ + offset_``."""
+        """Return ``loadings @ components_ + offset_``.
+
+        Parameters
+        ----------
+        loadings
+            As `transform` gives them.
+
+        Returns
+        -------
+        What the modes explain of the samples, in the units of X.
+        """
         check_is_fitted(self)
         return loadings @ self.components_ + self.offset_
 
@@ -125,7 +170,18 @@ class Decomposition(TransformerMixin, BaseEstimator, ABC):
 
 
 class Streaming(Decomposition):
-    """A decomposition that can go on learning from further samples."""
+    """A decomposition that can go on learning from further samples.
+
+    Examples
+    --------
+    >>> from retina_codec.decomposition import SparseModes
+    >>> X = np.random.default_rng(0).gamma(1.0, size=(60, 4))
+    >>> method = SparseModes(n_modes=3)
+    >>> for part in np.array_split(X, 3):
+    ...     _ = method.partial_fit(part)
+    >>> isinstance(method, Streaming), method.components_.shape
+    (True, (3, 4))
+    """
 
     @abstractmethod
     def _learn_more(self, x: Float[np.ndarray, "row feature"]) -> Float[np.ndarray, "mode feature"]:
@@ -133,6 +189,17 @@ class Streaming(Decomposition):
 
     def partial_fit(self, X: Float[np.ndarray, "sample feature"], y: Any = None) -> "Streaming":
         """Learn from further samples. The first call settles the units of the features.
+
+        Parameters
+        ----------
+        X
+            Further samples of the same features.
+        y
+            Not used; scikit-learn passes it.
+
+        Returns
+        -------
+        The method itself.
 
         Raises
         ------

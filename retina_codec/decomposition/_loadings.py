@@ -27,6 +27,10 @@ def loadings_of(contributions: Contributions, modes: Modes) -> Float[np.ndarray,
     modes
         The dictionary and its units.
 
+    Returns
+    -------
+    In the units of ``modes.loadings``.
+
     Raises
     ------
     ValueError

@@ -53,15 +53,16 @@ def competition(
     Beck & Teboulle (2009), SIAM Journal on Imaging Sciences 2:183-202.
     """
     overlap = dictionary @ dictionary.T
-    drive = x @ dictionary.T - penalty
     step = 1 / torch.linalg.eigvalsh(overlap)[-1].clamp(min=TINY)
+    move = torch.eye(len(dictionary), dtype=x.dtype) - step * overlap
+    drive = step * (x @ dictionary.T - penalty)
     loadings = x.new_zeros(len(x), len(dictionary)) if start is None else start
     ahead, momentum = loadings, 1.0
     for _ in range(n_rounds):
-        new = (ahead - step * (ahead @ overlap - drive)).relu_()
+        new = torch.addmm(drive, ahead, move).relu_()
         new = new if allowed is None else new.mul_(allowed)
         next_momentum = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
-        ahead = new + (momentum - 1) / next_momentum * (new - loadings)
+        ahead = torch.lerp(loadings, new, 1 + (momentum - 1) / next_momentum)
         loadings, momentum = new, next_momentum
     return loadings
 

@@ -53,9 +53,10 @@ def stability(
     --------
     >>> from retina_codec.decomposition import SparseModes, decompose
     >>> from retina_codec.simulation import planted_contributions
-    >>> contributions, _ = planted_contributions(n_modes=4, n_features=8, n_samples=1000)
-    >>> modes = decompose(contributions, SparseModes())
-    >>> found = stability(contributions, modes, SparseModes(), n_seeds=1, n_resampled=1)
+    >>> contributions, _ = planted_contributions(n_modes=4, n_features=8, n_samples=300)
+    >>> method = SparseModes(n_modes=6, n_passes=10)
+    >>> modes = decompose(contributions, method)
+    >>> found = stability(contributions, modes, method, n_seeds=1, n_resampled=1)
     >>> found.cosine.shape, bool((found.reproducibility > 0.98).all())
     ((2, 4), True)
     """

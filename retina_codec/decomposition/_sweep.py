@@ -88,7 +88,7 @@ def sweep(
 
     References
     ----------
-    Melander et al. (2026), arXiv 2603.06557, supplement. Kuhn (1955), Naval Research Logistics
+    Melander et al. (2026), arXiv:2603.06557, supplement. Kuhn (1955), Naval Research Logistics
     Quarterly 2:83-97 (matching).
 
     Examples

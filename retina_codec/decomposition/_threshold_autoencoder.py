@@ -14,8 +14,6 @@ from ._checks import UNLIMITED, check_between, check_counts, threads_that_help
 from ._interface import Decomposition
 from ._rows import Rows
 
-# The settings of Melander et al. (2026) for each kind of network. "sweep" is the setting around
-# which they varied the width of the encoder and the sign of the dictionary.
 PUBLISHED = MappingProxyType(
     {
         "retina": {
@@ -55,6 +53,8 @@ PUBLISHED = MappingProxyType(
         },
     }
 )
+"""The settings of Melander et al. (2026) for each kind of network. "sweep" is the setting around
+which they varied the width of the encoder and the sign of the dictionary."""
 
 DROPOUT = 0.05
 VALIDATION_EVERY = 10
@@ -107,7 +107,7 @@ class ThresholdAutoencoder(Decomposition):
 
     References
     ----------
-    Melander et al. (2026), arXiv 2603.06557. Bengio et al. (2013), arXiv 1308.3432
+    Melander et al. (2026), arXiv:2603.06557. Bengio et al. (2013), arXiv:1308.3432
     (straight-through gradient).
 
     Examples

@@ -57,12 +57,33 @@ def save(record: Record, path: str | Path) -> None:
 def load(path: str | Path) -> Record:
     """Load what `save` wrote, whichever record it is.
 
+    Parameters
+    ----------
+    path
+        A file or folder that `save` wrote; its ending says which format it has.
+
+    Returns
+    -------
+    Record
+        Of the kind that was saved, in memory.
+
     Raises
     ------
     FileNotFoundError
         If there is nothing.
     ValueError
         If there is something else.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from retina_codec.simulation import planted_contributions
+    >>> _, modes = planted_contributions(n_samples=50)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(modes, f"{folder}/modes.zarr")
+    ...     loaded = load(f"{folder}/modes.zarr")
+    >>> type(loaded).__name__, loaded.dictionary.shape
+    ('Modes', (12, 16))
     """
     path = Path(path).expanduser()
     engine = _engine(path)

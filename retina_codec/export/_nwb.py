@@ -106,12 +106,33 @@ def append_to_nwb(
     if anything fails, the file is as it was. Nothing that it holds is replaced. There must be room
     for the copy, and nobody should have the file open.
 
+    Parameters
+    ----------
+    nwb
+        The file that gets the results.
+    modes, contributions, cells, settings, module
+        As in `add_to_nwb`.
+
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
         If the file is not NWB or holds such results already, or a table does not fit its units.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from datetime import UTC, datetime
+    >>> from retina_codec.simulation import planted_contributions
+    >>> contributions, modes = planted_contributions(n_samples=50)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with NWBHDF5IO(f"{folder}/retina.nwb", "w") as io:
+    ...         io.write(NWBFile("example", "1", datetime(2026, 1, 1, tzinfo=UTC)))
+    ...     append_to_nwb(f"{folder}/retina.nwb", {"conv1": modes})
+    ...     with h5py.File(f"{folder}/retina.nwb") as file:
+    ...         file["processing/ecephys/conv1_loadings/data"].shape
+    (50, 12)
     """
     path = Path(nwb).expanduser().resolve()
     _check_source(path)

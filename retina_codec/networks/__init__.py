@@ -13,6 +13,7 @@ from .architectures import (
 )
 from .checkpoint import (
     save_network,
+    shipped_networks,
 )
 from .classifier_training import (
     ClassifierTraining,
@@ -81,6 +82,7 @@ __all__ = [
     "predict",
     "runs_code",
     "save_network",
+    "shipped_networks",
     "train",
     "train_classifier",
     "windows_for",

@@ -24,6 +24,11 @@ class About:
         Numbers that its training left.
     pruned
         Channels that were pruned in each layer.
+
+    Examples
+    --------
+    >>> About(kind="torch-deep-retina", dataset="15-10-07", cells=(0, 3)).scores
+    {}
     """
 
     kind: str

@@ -311,7 +311,7 @@ def temporal_kernel(
 
     References
     ----------
-    Hoefling et al. (2024), eLife 13:e86860.
+    Hoefling et al. (2024), eLife 13:e86860, doi:10.7554/eLife.86860.
     """
     time = torch.arange(length, dtype=sines.dtype) - length
     fading = torch.sigmoid(time + int(0.95 * length) / speed)

@@ -154,6 +154,11 @@ def centred(centers: Sequence[Place], shape: Sequence[int], kernels: Sequence[in
 
     That is centre less border, moved inside the map where it is outside.
 
+    Parameters
+    ----------
+    centers, shape, kernels
+        As in `as_published`.
+
     Examples
     --------
     >>> centred([(19, 22), (40, 5)], (50, 50), (15, 11, 11))

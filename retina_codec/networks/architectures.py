@@ -176,6 +176,17 @@ class DeepRetina(nn.Sequential):
         Filters are 0.3 times as wide as the stimulus, as in the published network; normalisation
         and typical rates are those of the training split.
 
+        Parameters
+        ----------
+        recording
+            With a split "train".
+        history
+            Frames in a window.
+        channels
+            Interneuron types in the two layers.
+        seed
+            Of the initial weights.
+
         Examples
         --------
         >>> from retina_codec.simulation import simulate_recording
@@ -234,7 +245,7 @@ class LinearNonlinear(nn.Module):
 
     References
     ----------
-    Chichilnisky (2001), Network: Computation in Neural Systems 12:199-213.
+    Chichilnisky (2001), Network: Computation in Neural Systems 12:199-213, doi:10.1080/713663221.
 
     Examples
     --------
@@ -275,6 +286,15 @@ class LinearNonlinear(nn.Module):
     ) -> "LinearNonlinear":
         """Return an untrained model that fits a recording.
 
+        Parameters
+        ----------
+        recording
+            With a split "train".
+        history
+            Frames in a window.
+        seed
+            Of the initial weights.
+
         Examples
         --------
         >>> from retina_codec.simulation import simulate_recording
@@ -287,7 +307,13 @@ class LinearNonlinear(nn.Module):
     def forward(
         self, window: Float[torch.Tensor, "batch lag y x"]
     ) -> Float[torch.Tensor, "batch cell"]:
-        """Return the firing rate of each cell in Hz."""
+        """Return the firing rate of each cell in Hz.
+
+        Parameters
+        ----------
+        window
+            Normalised contrast of the last frames, oldest lag first.
+        """
         drive = self.time(self.space(window.flatten(2)).transpose(1, 2))
         return self.rate(drive[:, :, 0])
 

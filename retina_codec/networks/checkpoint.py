@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from retina_codec.datatypes import shipped
 from retina_codec.stimuli import Normalisation
 
 from .architectures import DeepRetina, LinearNonlinear
@@ -41,6 +42,11 @@ def save_network(
         One row for each cell, as `evaluate` gives them.
     about
         What to say on the card: recording, training, licence.
+
+    Returns
+    -------
+    Path
+        Of the folder.
 
     Raises
     ------
@@ -116,6 +122,26 @@ def read_folder(path: str | PathLike) -> nn.Module:
         msg = f"{path} is not a network of this package: {expected} that fit ({reason})."
         raise ValueError(msg) from error
     return network.eval()
+
+
+def shipped_networks() -> list[str]:
+    """Return the names of the trained networks that come with the package; see their cards.
+
+    Returns
+    -------
+    Names that `load_network` takes, and folders of ``models/``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the installation is not whole.
+
+    Examples
+    --------
+    >>> shipped_networks()
+    ['digits_cnn', 'digits_vit', 'simulated_retina']
+    """
+    return sorted(path.parent.name for path in shipped("models").glob(f"*/{CONFIG}"))
 
 
 def _card(network: nn.Module, scores: pd.DataFrame | None, about: Mapping[str, object]) -> str:

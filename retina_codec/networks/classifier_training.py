@@ -21,7 +21,13 @@ Z_95 = 1.959964
 
 @dataclass(frozen=True)
 class ClassifierTraining:
-    """Numbers of the training of a classifier; the defaults are those for the digits."""
+    """Numbers of the training of a classifier; the defaults are those for the digits.
+
+    Examples
+    --------
+    >>> ClassifierTraining(epochs=5).batch_size
+    64
+    """
 
     learning_rate: float = 3e-3
     """Peak of the schedule: a short linear rise, then half a cosine down to zero."""
@@ -167,9 +173,15 @@ def class_scores(
         Rows are the classes of which there are images, and "all". Columns: `class`, `images`,
         `accuracy`, and `low` and `high`, the bounds of its 95 % interval.
 
+    Raises
+    ------
+    ValueError
+        If there is nothing to count.
+
     References
     ----------
-    Wilson (1927), Journal of the American Statistical Association 22:209-212: the interval.
+    Wilson (1927), Journal of the American Statistical Association 22:209-212,
+    doi:10.1080/01621459.1927.10502953: the interval.
 
     Examples
     --------

@@ -279,7 +279,13 @@ class VisionTransformer(nn.Module):
         }
 
     def forward(self, images: Images) -> Logits:
-        """Return the logit of each class."""
+        """Return the logit of each class.
+
+        Parameters
+        ----------
+        images
+            Normalised, "batch channel y x".
+        """
         tokens = self.tokens(self.patches(images).flatten(2).transpose(1, 2))
         for block in self.blocks:
             tokens = block(tokens)

@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
-from retina_codec.datatypes import did_you_mean
+from retina_codec.datatypes import did_you_mean, shipped
 from retina_codec.stimuli import ImageFolder, Preparation, image_folder
 
 from ._code import IMPORT_PATH, made_by
-from .checkpoint import read_folder
+from .checkpoint import read_folder, shipped_networks
 
 ATTRIBUTES = ("class_names", "default_layers", "image_shape", "mean", "std")
 CHANNEL_AXES = (1, -1)
@@ -45,6 +45,25 @@ class ImageNetwork:
         What to call it in tables and figures.
     synonyms
         Further names of each class by which folders may call it, such as WordNet ids.
+
+    Raises
+    ------
+    ValueError
+        If the network is in training mode, lacks one of the layers, or numbers do not fit one
+        another.
+
+    Examples
+    --------
+    >>> from retina_codec.networks import ImageCNN
+    >>> cnn = ImageCNN(image_shape=(1, 8, 8), class_names="0123456789")
+    >>> network = ImageNetwork(
+    ...     network=cnn.eval(),
+    ...     prepare=Preparation(size=(8, 8), mean=(0.5,), std=(0.5,)),
+    ...     class_names=cnn.class_names,
+    ...     layers=cnn.default_layers,
+    ... )
+    >>> network.prepare(Image.new("RGB", (40, 30))).shape
+    (1, 8, 8)
     """
 
     network: nn.Module
@@ -90,6 +109,11 @@ class Source:
         What to install where the packages are missing.
     takes_name
         Whether a name stands behind the colon.
+
+    Examples
+    --------
+    >>> SOURCES["timm"].install
+    'timm'
     """
 
     module: str
@@ -103,6 +127,7 @@ SOURCES = {
     "torchvision": Source("_torchvision", "from_torchvision", "torchvision", takes_name=True),
     "timm": Source("_timm", "from_timm", "timm", takes_name=True),
 }
+"""Where image networks come from, by what stands before the colon."""
 
 
 def load_image_network(source: str | os.PathLike) -> ImageNetwork:
@@ -114,10 +139,16 @@ def load_image_network(source: str | os.PathLike) -> ImageNetwork:
         - ``"efficientnet-lite0"``: trained on ImageNet, weights in a package of the extra `vision`;
         - ``"torchvision:resnet50"``, ``"timm:vit_base_patch16_224"``: any classifier of these
           packages, if they are installed; they fetch weights when they do not have them;
-        - a folder that `save_network` wrote, if its network is one for images;
+        - a folder that `save_network` wrote, or the name of one of `shipped_networks`, if its
+          network is one for images;
         - ``"package.module:function"``: a function without arguments that returns an
           `ImageNetwork`, or a module with the attributes that `image_network` asks for. **This
           imports and runs that code**: name only what you trust.
+
+    Returns
+    -------
+    ImageNetwork
+        In evaluation mode.
 
     Raises
     ------
@@ -129,16 +160,27 @@ def load_image_network(source: str | os.PathLike) -> ImageNetwork:
     Notes
     -----
     A new source is one line in `SOURCES`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from retina_codec.networks import ImageCNN, save_network
+    >>> cnn = ImageCNN(image_shape=(1, 8, 8), class_names="0123456789")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     network = load_image_network(save_network(cnn, f"{folder}/digits"))
+    >>> network.name, network.class_names[:3], network.channel_axis
+    ('digits', ('0', '1', '2'), 1)
     """
     kind, _, name = str(source).partition(":")
     if kind in SOURCES and SOURCES[kind].takes_name == bool(name):
         return _from_source(SOURCES[kind], name)
-    if kind not in SOURCES and Path(source).expanduser().is_dir():
-        path = Path(source).expanduser()
+    path, ours = Path(source).expanduser(), shipped_networks()
+    if kind not in SOURCES and (path.is_dir() or str(source) in ours):
+        path = path if path.is_dir() else shipped("models") / path
         return image_network(read_folder(path), name=path.resolve().name)
     if runs_code(source):
         return _from_code(str(source))
-    known = [f"{kind}:NAME" if one.takes_name else kind for kind, one in SOURCES.items()]
+    known = [f"{kind}:NAME" if one.takes_name else kind for kind, one in SOURCES.items()] + ours
     msg = (
         f"No image network {str(source)!r}. Expected {', '.join(known)}, the folder of a network, "
         f"or package.module:function.{did_you_mean(str(source), known)}"
@@ -148,6 +190,11 @@ def load_image_network(source: str | os.PathLike) -> ImageNetwork:
 
 def runs_code(source: str | os.PathLike) -> bool:
     """Tell whether `load_image_network` would import and run code that the source names.
+
+    Parameters
+    ----------
+    source
+        As for `load_image_network`.
 
     Examples
     --------
@@ -171,10 +218,23 @@ def image_network(network: nn.Module, *, name: str = "network") -> ImageNetwork:
     name
         What to call it.
 
+    Returns
+    -------
+    ImageNetwork
+        The network with its preparation, classes and layers.
+
     Raises
     ------
     ValueError
         If an attribute is missing.
+
+    Examples
+    --------
+    >>> from retina_codec.networks import VisionTransformer
+    >>> transformer = VisionTransformer(image_shape=(1, 8, 8), class_names="0123456789", depth=2)
+    >>> network = image_network(transformer, name="digits")
+    >>> network.channel_axis, network.n_heads, network.network.training
+    (-1, 4, False)
     """
     missing = [one for one in ATTRIBUTES if getattr(network, one, None) is None]
     if missing:
@@ -213,6 +273,30 @@ def images_for(
         The folder.
     options
         Further arguments of `stimuli.image_folder`.
+
+    Returns
+    -------
+    ImageFolder
+        Samples, with the number of the class of each as label.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    ValueError
+        If its pictures or their classes do not fit the network.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from retina_codec.networks import ImageCNN
+    >>> network = image_network(ImageCNN(image_shape=(1, 8, 8), class_names="0123456789"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "7").mkdir()
+    ...     Image.new("L", (20, 20)).save(Path(folder, "7", "seven.png"))
+    ...     images = images_for(network, folder)
+    ...     images[:].shape, images.labels.tolist()
+    ((1, 1, 8, 8), [7])
     """
     known = {"class_names": network.class_names, "synonyms": network.synonyms}
     return image_folder(path, prepare=network.prepare, **{**known, **options})

@@ -16,14 +16,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from retina_codec.datatypes import did_you_mean
+from retina_codec.datatypes import did_you_mean, shipped
 
 from . import _open_retina, _torch_deep_retina
 from ._code import is_import_path, made_by
 from ._published_layers import as_published
 from ._stored_values import StoredTensor, Unreadable
 from ._torch_files import DAMAGED, TorchFile, is_torch_file, read_torch_file
-from .checkpoint import CONFIG, SCORES, WEIGHTS, read_folder
+from .checkpoint import CONFIG, SCORES, WEIGHTS, read_folder, shipped_networks
 
 SUFFIXES = (".pt", ".pth", ".ckpt")
 STATE_KEYS = ("model_state_dict", "state_dict")
@@ -45,6 +45,11 @@ class Checkpoint:
         From what a file holds to plain facts.
     options
         Arguments of `load_network` that apply to it.
+
+    Examples
+    --------
+    >>> [(known.name, known.options) for known in CHECKPOINTS]
+    [...('session',))]
     """
 
     name: str
@@ -78,6 +83,7 @@ CHECKPOINTS = (
         options=("session",),
     ),
 )
+"""All kinds of checkpoints, in the order in which a file is compared with them."""
 
 
 def load_network(
@@ -93,6 +99,7 @@ def load_network(
     ----------
     path
         - a folder that `save_network` wrote;
+        - the name of one of `shipped_networks`, where no file or folder has it;
         - a checkpoint of torch-deep-retina, or a folder with one;
         - a Lightning checkpoint of open-retina;
         - ``"package.module:function"``: a function without arguments that returns a module.
@@ -105,6 +112,11 @@ def load_network(
     positions
         torch-deep-retina only: from centres, shape of the stimulus and sides of the filters to the
         places at which cells read their maps; `as_published` unless told otherwise, or `centred`.
+
+    Returns
+    -------
+    nn.Module
+        Networks that come out of files have `history` and `normalisation`.
 
     Raises
     ------
@@ -233,10 +245,12 @@ def _unknown(path: Path) -> str:
 
 
 def _existing(path: str | PathLike) -> Path:
-    path = Path(path).expanduser()
+    path, ours = Path(path).expanduser(), shipped_networks()
+    if not path.exists() and str(path) in ours:
+        return shipped("models") / path
     if not path.exists():
         siblings = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
-        guess = did_you_mean(path.name, siblings)
+        guess = did_you_mean(path.name, [*siblings, *ours])
         msg = f"No network at {path}: there is no such folder or file.{guess}"
         raise FileNotFoundError(msg)
     return path

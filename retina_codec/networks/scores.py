@@ -31,6 +31,14 @@ def windows_for(
     ------
     ValueError
         If the network does not say what it wants, or the movie has another size.
+
+    Examples
+    --------
+    >>> from retina_codec.networks import LinearNonlinear
+    >>> network = LinearNonlinear(shape=(4, 4), history=3, typical_rate_hz=[1.0])
+    >>> movie = Stimulus(frames=np.zeros((10, 4, 4)), frame_rate_hz=100.0)
+    >>> windows_for(network, movie).shape
+    (7, 3, 4, 4)
     """
     wanted = ("history", "normalisation", "settings")
     if not all(hasattr(network, name) for name in wanted):
@@ -59,6 +67,12 @@ def predict(
         Anything with a length that slices into batches, such as `stimuli.windows`.
     batch_size
         Samples in a batch.
+
+    Returns
+    -------
+    np.ndarray
+        "sample cell": rates in Hz for networks of ganglion cells, a number for each class for those
+        of images.
 
     Examples
     --------
@@ -89,10 +103,6 @@ def evaluate(
 ) -> Predictions:
     """Predict a split of a recording and score every cell.
 
-    Columns of `scores`: `pearson_r` between recorded and predicted rate; where the split has
-    repeats, also `explainable_variance` (share of the variance of the trial mean that is signal)
-    and `normalised_r` (r relative to that of a perfect model, r / sqrt(explainable variance)).
-
     Parameters
     ----------
     network
@@ -104,10 +114,38 @@ def evaluate(
     name
         Of the network, for figures.
 
+    Returns
+    -------
+    Predictions
+        Columns of `scores`: `pearson_r` between recorded and predicted rate; where the split has
+        repeats, also `explainable_variance` (share of the variance of the trial mean that is
+        signal) and `normalised_r` (r relative to that of a perfect model).
+
+    Raises
+    ------
+    KeyError
+        If there is no such split.
+    ValueError
+        If the network does not say what it wants, or was made for another movie.
+
+    Notes
+    -----
+    ``normalised_r = pearson_r / sqrt(explainable_variance)``.
+
     References
     ----------
     Sahani and Linden (2003), Advances in Neural Information Processing Systems 15.
-    Schoppe et al. (2016), Frontiers in Computational Neuroscience 10:10.
+    Schoppe et al. (2016), Frontiers in Computational Neuroscience 10:10,
+    doi:10.3389/fncom.2016.00010.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import Circuit, simulate_recording
+    >>> circuit = Circuit(shape=(20, 20), history=20, cells_per_type=1)
+    >>> recording = simulate_recording(circuit=circuit, n_frames=800, test_frames=200)
+    >>> scores = evaluate(circuit, recording).scores  # The truth, against noisy trials.
+    >>> list(scores), f"{scores['pearson_r'][0]:.1f}"
+    (['pearson_r', 'explainable_variance', 'normalised_r'], '0.9')
     """
     samples = windows_for(network, recording.stimulus, frames=recording.splits[split])
     recorded = np.asarray(recording.rates[samples.first_bin : samples.stop_bin], dtype=np.float32)
@@ -129,6 +167,13 @@ def pearson_r(
 ) -> Float[np.ndarray, " cell"]:
     """Pearson correlation of each cell over the samples in which it was observed; NaN if constant.
 
+    Parameters
+    ----------
+    recorded
+        NaN where a cell was not observed.
+    predicted
+        Of the same samples.
+
     Examples
     --------
     >>> r = pearson_r(np.array([[1.0], [2.0], [np.nan]]), np.array([[2.0], [4.0], [0.0]]))
@@ -149,8 +194,20 @@ def explainable_variance(
 ) -> Float[np.ndarray, " cell"]:
     """Share of the variance of the trial mean that is signal rather than noise.
 
+    Parameters
+    ----------
+    repeats
+        Rates in at least two trials of the same stimulus.
+
+    Returns
+    -------
+    np.ndarray
+        " cell": from 0 to 1; NaN for a silent cell.
+
+    Notes
+    -----
     With N trials, signal power is ``(N var(mean) - mean(var)) / (N - 1)``, variances taken over
-    time; the result is signal power / var(mean), at least 0; NaN for a silent cell.
+    time; the result is signal power / var(mean), at least 0.
 
     References
     ----------

@@ -26,7 +26,13 @@ from .scores import pearson_r, predict, windows_for
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Numbers of a training; the defaults are those for the deep-retina network."""
+    """Numbers of a training; the defaults are those for the deep-retina network.
+
+    Examples
+    --------
+    >>> TrainingSettings(max_epochs=2).patience
+    3
+    """
 
     learning_rate: float = 5e-3
     """Peak of the schedule: a short linear rise, then half a cosine down to zero."""
@@ -85,10 +91,38 @@ def train(
     progress
         Whether to show a bar.
 
+    Returns
+    -------
+    tuple
+        The network in evaluation mode, on the CPU; and one row for each epoch: `epoch`,
+        `training_loss`, `validation_loss`, `validation_r`.
+
     Raises
     ------
     ValueError
-        If the checkpoint is not one, or is of another training.
+        If the network does not fit the movie, no cell was observed, or the checkpoint is not one,
+        or is of another training.
+
+    Notes
+    -----
+    The learning rate rises and then falls with half a cosine; what is validated and returned is a
+    running average of the weights that Adam finds.
+
+    References
+    ----------
+    Kingma and Ba (2015), International Conference on Learning Representations, arXiv:1412.6980.
+
+    Examples
+    --------
+    >>> from retina_codec.networks import LinearNonlinear
+    >>> from retina_codec.simulation import Circuit, simulate_recording
+    >>> circuit = Circuit(shape=(20, 20), history=20, cells_per_type=1)
+    >>> recording = simulate_recording(circuit=circuit, n_frames=400)
+    >>> network = LinearNonlinear.for_recording(recording, history=10)
+    >>> settings = TrainingSettings(max_epochs=2)
+    >>> fitted, log = train(network, recording, settings=settings, progress=False)
+    >>> list(log), len(log)
+    (['epoch', 'training_loss', 'validation_loss', 'validation_r'], 2)
     """
     loop = _Loop(deepcopy(network).to(device), recording, settings, device)
     if checkpoint is not None and Path(checkpoint).exists():

@@ -30,6 +30,7 @@ PHENOMENA: Mapping[str, Phenomenon] = MappingProxyType(
         )
     }
 )
+"""The experiments that come with the package, by name."""
 
 __all__ = [
     "PHENOMENA",

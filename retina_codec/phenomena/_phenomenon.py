@@ -17,7 +17,22 @@ PerCell = Float[np.ndarray, " cell"]
 
 @dataclass(frozen=True)
 class Response:
-    """Rates of all cells in one condition, which begins with grey."""
+    """Rates of all cells in one condition, which begins with grey.
+
+    Attributes
+    ----------
+    rates
+        In Hz.
+    time_s
+        Of each sample; 0 is the event.
+
+    Examples
+    --------
+    >>> rates, time_s = np.array([[2.0], [2.0], [5.0], [3.0]]), np.array([-0.02, -0.01, 0.0, 0.01])
+    >>> response = Response(rates, time_s)
+    >>> response.evoked.ravel().tolist(), response.peak(0.0, 0.02).tolist()
+    ([0.0, 0.0, 3.0, 1.0], [3.0])
+    """
 
     rates: Float[np.ndarray, "sample cell"]
     time_s: Float[np.ndarray, " sample"]
@@ -28,12 +43,38 @@ class Response:
         return self.rates - self.rates[0]
 
     def within(self, start_s: float, stop_s: float) -> Bool[np.ndarray, " sample"]:
-        """Which samples lie from one time to before another."""
+        """Which samples lie from one time to before another.
+
+        Parameters
+        ----------
+        start_s, stop_s
+            In seconds from the event; a sample at `stop_s` is outside.
+
+        Returns
+        -------
+        A mask, True for the samples inside.
+
+        Examples
+        --------
+        >>> response = Response(np.zeros((4, 1)), np.array([-0.02, -0.01, 0.0, 0.01]))
+        >>> response.within(-0.01, 0.01).tolist()
+        [False, True, True, False]
+        """
         half = (self.time_s[1] - self.time_s[0]) / 2
         return (self.time_s > start_s - half) & (self.time_s < stop_s - half)
 
     def peak(self, start_s: float, stop_s: float) -> PerCell:
-        """Highest rate above grey in a span of time."""
+        """Highest rate above grey in a span of time.
+
+        Parameters
+        ----------
+        start_s, stop_s
+            As in `within`.
+
+        Returns
+        -------
+        In Hz above the rate in grey; below 0 where the cell only fired less.
+        """
         return self.evoked[self.within(start_s, stop_s)].max(axis=0)
 
 
@@ -44,7 +85,7 @@ Signature = Callable[[Responses, float], tuple[PerCell, PerCell]]
 
 @dataclass(frozen=True)
 class Phenomenon:
-    """A classical experiment.
+    """A classical experiment: its movies, and a number that says whether a cell does what is known.
 
     Attributes
     ----------
@@ -66,6 +107,16 @@ class Phenomenon:
         What they are, with unit.
     reference
         Where the phenomenon was described.
+
+    Examples
+    --------
+    >>> from retina_codec.phenomena import PHENOMENA
+    >>> pairs = PHENOMENA["paired flash suppression"]
+    >>> pairs.event, pairs.varied, pairs.repeats
+    ('dark pair', 'interval (s)', (0.05, 0.075, 0.1, 0.15))
+    >>> movies = pairs.conditions(Screen((8, 8)), 0.1, 0)
+    >>> list(movies)[:3], movies["dark pair"].frames.shape
+    (['dark pair', 'dark first flash alone', 'dark second flash alone'], (102, 8, 8))
     """
 
     name: str

@@ -75,7 +75,8 @@ def run_phenomenon(
     Raises
     ------
     ValueError
-        If the screen does not fit the network, or the modes do not fit its contributions.
+        If the screen does not fit the network, the network does not say what it wants, or the modes
+        do not fit its contributions.
 
     Notes
     -----
@@ -130,6 +131,10 @@ def in_units_of(network: nn.Module, stimulus: Stimulus) -> Stimulus:
     stimulus
         A contrast movie.
 
+    Returns
+    -------
+    The same movie in the units of the training movie, in float32.
+
     Examples
     --------
     >>> from retina_codec.stimuli import Normalisation, step_of_contrast
@@ -156,6 +161,10 @@ def event_samples(network: nn.Module, stimulus: Stimulus) -> Windows:
         Has `history`, `normalisation` and `settings`, as all networks of this package have.
     stimulus
         A contrast movie of its size.
+
+    Returns
+    -------
+    Normalised windows; their `sample` is the time of each in seconds, 0 at the event.
 
     Raises
     ------
@@ -190,6 +199,19 @@ def signatures(events: Iterable[Event]) -> pd.DataFrame:
     Returns
     -------
     One row for each phenomenon and cell; the columns are those of `Event.signatures`.
+
+    Examples
+    --------
+    >>> from retina_codec.phenomena import PHENOMENA
+    >>> from retina_codec.simulation import Circuit
+    >>> pairs = replace(PHENOMENA["paired flash suppression"], repeats=(0.1,))
+    >>> event = run_phenomenon(
+    ...     Circuit(shape=(20, 20), history=25), pairs, screen=Screen((20, 20)), cells=[0, 3]
+    ... )
+    >>> signatures([event])[["phenomenon", "cell", "present"]]
+                     phenomenon  cell  present
+    0  paired flash suppression     0        1
+    1  paired flash suppression     3        0
     """
     tables = [event.signatures.assign(phenomenon=event.phenomenon) for event in events]
     table = pd.concat(tables, ignore_index=True)

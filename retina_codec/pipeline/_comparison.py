@@ -110,6 +110,26 @@ def compare(
     References
     ----------
     Efron & Tibshirani (1993), An Introduction to the Bootstrap.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from retina_codec.contributions import integrated_gradients
+    >>> from retina_codec.decomposition import SparseModes
+    >>> from retina_codec.networks import predict
+    >>> samples = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    >>> with torch.random.fork_rng():
+    ...     _ = torch.manual_seed(0)
+    ...     network = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> how = {"layers": ["1"], "target": population_sum(), "progress": False}
+    >>> pair = [make(network, samples, **how)["1"] for make in (integrated_gradients, activations)]
+    >>> table, modes, _ = compare(
+    ...     network, samples, *pair, rates=predict(network, samples),
+    ...     method=SparseModes(n_modes=2, n_passes=1), measure=lambda modes: len(modes.dictionary),
+    ...     n_bootstraps=5, progress=False,
+    ... )
+    >>> table["quantity"].tolist()[:4]
+    ['modes alive', 'active modes in a sample', 'held-out R2', 'sparsity']
     """
     _check(contributions, others, rates)
     modes = decompose(contributions, method, seed=seed)
@@ -153,6 +173,13 @@ def compare_run(folder: str | PathLike, *, progress: bool = True) -> dict[str, p
         If the folder holds no finished run, or its decomposition cannot be set to a sparsity.
     OSError
         If the recording or the network is gone.
+
+    Examples
+    --------
+    >>> compare_run("my_run")["relu1"]  # doctest: +SKIP
+    >>> compare_run("not_begun")
+    Traceback (most recent call last):
+    ValueError: not_begun holds no finished run: expected ...
     """
     folder = Path(folder)
     config, recording, layers = kept_modes(folder)

@@ -1,18 +1,20 @@
 """The settings of a run. The defaults are the documented configuration."""
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
 
 import numpy as np
 
 from retina_codec.contributions import Target, one_cell, population_sum, surprisal
-from retina_codec.datatypes import Recording
+from retina_codec.datatypes import Recording, did_you_mean, shipped
 from retina_codec.decomposition import METHODS, Decomposition
-from retina_codec.networks import TrainingSettings
+from retina_codec.networks import TrainingSettings, shipped_networks
 from retina_codec.recordings import load_recording
+
+from ._run_folder import keep_settings, settings_in
+from ._settings import whole_path
 
 TARGETS: Mapping[str, Callable[[np.ndarray], Target]] = {
     "surprisal": surprisal,
@@ -21,19 +23,44 @@ TARGETS: Mapping[str, Callable[[np.ndarray], Target]] = {
 """Targets by name; each is made from the outputs of the network on training samples."""
 
 
-CONFIG = "config.json"
+def network_path(text: str, folder: Path) -> str:
+    """Return the whole path of a network; a name that nothing else has is one that comes along."""
+    path = whole_path(text, folder)
+    if not Path(path).exists() and text in shipped_networks():
+        return str(shipped("models") / text)
+    return path
 
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides what a run computes."""
+    """Everything that decides what a run computes.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of its range, or names a target or method that there is not.
+
+    Examples
+    --------
+    >>> config = Config(recording="retina.nwb", target="cell-3", n_steps=10)
+    >>> config.method, config.make_target(np.zeros((1, 4))).__name__
+    ('SparseModes', 'cell 3')
+    """
+
+    PATHS = MappingProxyType({"recording": whole_path, "network": network_path})
 
     recording: str
     """Path of the recording."""
     network: str | None = None
-    """Folder of a trained network; without one, a deep-retina network is trained."""
+    """Folder of a trained network, or the name of one that comes along; without one, a deep-retina
+    network is trained."""
     stimulus: str | None = None
     """Name of the stimulus, where the recording has several."""
+    repeats: str | None = None
+    """NWB: table of the trials in which one part of the movie is shown each time, such as "trials"
+    or "trials:kind=frozen"."""
+    axes: str | None = None
+    """NWB: order of the movie's axes in the file, such as "x y time"."""
     test_frames: int | None = None
     """Frames at the end that are held out, where the recording does not say."""
     history_s: float = 0.4
@@ -64,7 +91,8 @@ class Config:
     def __post_init__(self):
         if self.target not in TARGETS and not self.target.startswith("cell-"):
             allowed = ", ".join([*TARGETS, "cell-0"])
-            msg = f"Unknown target {self.target!r}. Expected one of: {allowed}."
+            guess = did_you_mean(self.target, TARGETS)
+            msg = f"Unknown target {self.target!r}. Expected one of: {allowed}.{guess}"
             raise ValueError(msg)
         method_named(self.method)
         counts = {"epochs": self.epochs, "n_steps": self.n_steps, "n_cells": self.n_cells}
@@ -84,117 +112,106 @@ class Config:
             raise ValueError(msg + f"{self.seed}.")
 
     def check_target(self, n_cells: int) -> None:
-        """Raise an error if the target is a cell that is not there."""
+        """Raise an error if the target is a cell that is not there.
+
+        Parameters
+        ----------
+        n_cells
+            Of the recording.
+
+        Raises
+        ------
+        ValueError
+            If so.
+        """
         number = self.target.removeprefix("cell-")
         if self.target not in TARGETS and not (number.isdigit() and int(number) < n_cells):
             msg = f"Target {self.target!r}: there are cells cell-0 to cell-{n_cells - 1}."
             raise ValueError(msg)
 
     def make_target(self, training_output: np.ndarray) -> Target:
-        """Return the target as a function."""
+        """Return the target as a function.
+
+        Parameters
+        ----------
+        training_output
+            Of the network, on training samples.
+        """
         if self.target in TARGETS:
             return TARGETS[self.target](training_output)
         return one_cell(int(self.target.removeprefix("cell-")))
 
     def open_recording(self) -> Recording:
         """Return the recording, loaded as the run does it."""
-        return load_recording(self.recording, stimulus=self.stimulus, test_frames=self.test_frames)
+        names = ("stimulus", "repeats", "axes", "test_frames")
+        return load_recording(self.recording, **{name: getattr(self, name) for name in names})
 
     def training(self, defaults: TrainingSettings) -> TrainingSettings:
-        """Return training settings with what this run changes in them."""
+        """Return training settings with what this run changes in them.
+
+        Parameters
+        ----------
+        defaults
+            Of everything else.
+        """
         return replace(defaults, seed=self.seed, max_epochs=self.epochs or defaults.max_epochs)
 
     @classmethod
     def kept_in(cls, folder: Path) -> "Config":
-        """Return the settings that `keep_in` wrote."""
+        """Return the settings that `keep_in` wrote.
+
+        Parameters
+        ----------
+        folder
+            Of the run.
+
+        Raises
+        ------
+        ValueError
+            If it holds another kind of run.
+        """
         return settings_in(folder, cls)
 
     def keep_in(self, folder: Path, inputs: Mapping[str, str]) -> None:
-        """Write settings and inputs to a new folder, or check that an old one has the same."""
+        """Write settings and inputs to a new folder, or check that an old one has the same.
+
+        Parameters
+        ----------
+        folder
+            Of the run.
+        inputs
+            Fingerprints of what the run reads, by name.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be written.
+        ValueError
+            If it holds a run with other settings.
+        """
         keep_settings(self, folder, inputs)
-
-
-def keep_settings(config: Any, folder: Path, inputs: Mapping[str, str]) -> None:
-    """Write settings and inputs to a new folder, or check that an old one has the same.
-
-    Parameters
-    ----------
-    config
-        A dataclass of plain values.
-    folder
-        Of the run.
-    inputs
-        Fingerprints of what the run reads, by name.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be written.
-    ValueError
-        If it holds a run with other settings.
-    """
-    new = {"settings": json.loads(json.dumps(asdict(config))), "inputs": dict(inputs)}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / CONFIG).exists():
-            partial = folder / f"{CONFIG}.partial"
-            partial.write_text(json.dumps(new, indent=1))
-            partial.replace(folder / CONFIG)
-    except OSError as error:
-        msg = f"Cannot write to {folder} ({error.strerror}). Choose another folder."
-        raise OSError(msg) from error
-    kept = read_kept(folder)
-    for part, noun in (("settings", "other settings"), ("inputs", "other data")):
-        for key, value in new[part].items():
-            if kept[part].get(key) != value:
-                msg = (
-                    f"{folder} holds a run with {noun} ({key}: {kept[part].get(key)!r} there, "
-                    f"{value!r} here). Choose another folder, or delete this one."
-                )
-                raise ValueError(msg)
-
-
-def settings_in(folder: Path, kind: type) -> Any:
-    """Return the settings of this kind that `keep_settings` wrote.
-
-    Raises
-    ------
-    ValueError
-        If the folder holds another kind of run.
-    """
-    settings = read_kept(folder)["settings"]
-    try:
-        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
-    except TypeError as error:
-        msg = f"{folder} holds another kind of run ({error}). Choose another folder."
-        raise ValueError(msg) from error
 
 
 def method_named(name: str) -> Decomposition:
     """Return a decomposition with its defaults.
 
+    Parameters
+    ----------
+    name
+        Of the class, one of `decomposition.METHODS`.
+
     Raises
     ------
     ValueError
         If there is none of that name.
+
+    Examples
+    --------
+    >>> method_named("PrincipalComponents")
+    PrincipalComponents()
     """
     if name not in METHODS:
-        msg = f"Unknown method {name!r}. Expected one of: {', '.join(METHODS)}."
+        guess = did_you_mean(name, METHODS)
+        msg = f"Unknown method {name!r}. Expected one of: {', '.join(METHODS)}.{guess}"
         raise ValueError(msg)
     return METHODS[name]()
-
-
-def read_kept(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return settings and inputs that a run kept.
-
-    Raises
-    ------
-    ValueError
-        If the file is not one that a run wrote.
-    """
-    try:
-        kept = json.loads((folder / CONFIG).read_text())
-        return {"settings": dict(kept["settings"]), "inputs": dict(kept["inputs"])}
-    except (ValueError, KeyError, TypeError) as error:
-        msg = f"{folder / CONFIG} was not written by a run ({error}). Choose another folder."
-        raise ValueError(msg) from error

@@ -56,8 +56,31 @@ def store_contributions(
 
     Raises
     ------
+    FileNotFoundError
+        If the recording or the network is not there.
     ValueError
         If there is no network or no such part, or the store belongs to something else.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from retina_codec.export import save
+    >>> from retina_codec.networks import DeepRetina, save_network
+    >>> from retina_codec.simulation import Circuit, simulate_recording
+    >>> circuit = Circuit(shape=(20, 20), history=10, cells_per_type=1)
+    >>> recording = simulate_recording(circuit=circuit, n_frames=120, test_frames=60)
+    >>> network = DeepRetina.for_recording(recording, history=10, channels=(2, 2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(recording, f"{folder}/retina.nc")
+    ...     config = Config(
+    ...         recording=f"{folder}/retina.nc",
+    ...         network=str(save_network(network, f"{folder}/network")),
+    ...         target="cell-0",
+    ...         n_steps=2,
+    ...     )
+    ...     found = store_contributions(config, f"{folder}/store.zarr", progress=False)
+    >>> {layer: record.values.shape for layer, record in found.items()}
+    {'relu1': (50, 4), 'relu2': (50, 4)}
     """
     if config.network is None:
         msg = "Contributions need a trained network: give its folder as 'network'."
@@ -142,6 +165,11 @@ def connected(scheduler: str | None = None, workers: int | None = None) -> Itera
     workers
         How many processes of one thread to start on this machine instead.
 
+    Yields
+    ------
+    distributed.Client or None
+        For `client` in attributions and stores.
+
     Raises
     ------
     ImportError
@@ -150,6 +178,12 @@ def connected(scheduler: str | None = None, workers: int | None = None) -> Itera
         If the scheduler does not answer.
     ValueError
         If both are given, or there are no workers.
+
+    Examples
+    --------
+    >>> with connected() as client:  # Workers would stop at the end of the block.
+    ...     client is None
+    True
     """
     if scheduler is None and workers is None:
         yield None

@@ -1,6 +1,6 @@
 """What a run found about dynamic fields: statements with numbers, intervals and controls."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,8 @@ import pandas as pd
 
 from retina_codec.report import Dynamics
 from retina_codec.statistics import agreement_with_types
+
+from ._headlines import span
 
 CALLED = 0.05
 ENOUGH = 0.8
@@ -19,6 +21,7 @@ def dynamic_summary(found: Dynamics, layer: str) -> dict[str, Any]:
     """Numbers of one layer as plain values."""
     gains, types = found.spike_gains[layer], found.cell_types[layer]
     numbers: dict[str, Any] = {
+        "cells with fields": int(found.field_shares[layer]["cell"].nunique()),
         **_held(found.field_shares[layer]),
         **_doses(found.doses[layer]),
         "types of cells chosen": int(types.choices["chosen"]),
@@ -42,27 +45,37 @@ def dynamic_summary(found: Dynamics, layer: str) -> dict[str, Any]:
     return numbers
 
 
-def dynamic_findings(numbers: dict[str, Any], layer: str) -> Iterator[str]:
-    """Say the numbers of a layer, and what they support and what not."""
+def dynamic_findings(numbers: Mapping[str, Any], layer: str) -> dict[str, list[str]]:
+    """Say the numbers of a layer, and what they support and what not, by section of the page."""
+    doses = [
+        sentence
+        for quantity in ("response", "field")
+        for sentence in _dose_sentences(numbers, layer, quantity)
+    ]
+    return {
+        "dynamics": [*_held_sentence(numbers, layer), _explained_sentence(numbers, layer)],
+        "doses": doses,
+        "types": list(_type_sentences(numbers, layer)),
+    }
+
+
+def _held_sentence(numbers, layer) -> Iterator[str]:
+    if numbers["field held by modes"] is None:
+        return
     yield (
         f"Layer {layer}: modes hold {numbers['field held by modes']:.0%} of the power of the "
-        f"instantaneous fields (cells: {numbers['field held, lowest cell']:.0%} to "
+        f"instantaneous fields (n = {numbers['cells with fields']} cells: "
+        f"{numbers['field held, lowest cell']:.0%} to "
         f"{numbers['field held, highest cell']:.0%}); with loadings shifted in time "
-        f"{numbers['field held, shifted']:.0%} (95 % interval of the difference, over cells, "
-        f"{_said(numbers['field held beyond shifted, from'])} to "
-        f"{_said(numbers['field held beyond shifted, to'])})."
+        f"{_said(numbers['field held, shifted'], '.0%')} (95 % interval of the "
+        f"difference, over cells: {span(numbers, 'field held beyond shifted')})."
     )
-    for quantity in ("response", "field"):
-        yield from _dose_sentences(numbers, layer, quantity)
-    yield _explained_sentence(numbers, layer)
+
+
+def _type_sentences(numbers, layer) -> Iterator[str]:
     yield _type_sentence(numbers, layer)
     yield _profile_sentence(numbers, layer)
-    yield (
-        f"Layer {layer}: loadings explain recorded spikes beyond the predicted rate in "
-        f"{numbers['of these with spikes beyond the rate']} of "
-        f"{numbers['pairs of cell and mode tested for spikes']} pairs of cell and mode "
-        f"(q < {CALLED}, against loadings shifted in time)."
-    )
+    yield _spike_sentence(numbers, layer)
     key = "mean r of true interneurons with their best unit"
     if key in numbers:
         yield (
@@ -72,10 +85,21 @@ def dynamic_findings(numbers: dict[str, Any], layer: str) -> Iterator[str]:
         )
 
 
+def _spike_sentence(numbers, layer) -> str:
+    tested = numbers["pairs of cell and mode tested for spikes"]
+    if not tested:
+        return f"Layer {layer}: too few spikes to ask for spikes beyond the predicted rate (n = 0)."
+    return (
+        f"Layer {layer}: loadings explain recorded spikes beyond the predicted rate in "
+        f"{numbers['of these with spikes beyond the rate']} of {tested} pairs of cell and mode "
+        f"(q < {CALLED}, against loadings shifted in time)."
+    )
+
+
 def _held(table: pd.DataFrame) -> dict[str, Any]:
     of_modes = table[table["mode"] >= 0].groupby("cell")[["share", "shifted"]].sum(min_count=1)
     beyond = (of_modes["share"] - of_modes["shifted"]).dropna().to_numpy()
-    low, high = _over_cells(beyond)
+    low, high = over_cells(beyond)
     return {
         "field held by modes": _number(of_modes["share"].mean()),
         "field held, lowest cell": _number(of_modes["share"].min()),
@@ -117,7 +141,7 @@ def _explained(table: pd.DataFrame, layer: str) -> dict[str, Any]:
     own = f"{layer} modes of the cell"
     if own in of_each:
         gain = (of_each[own] - of_each["rate, target, contrast"]).to_numpy()
-        low, high = _over_cells(gain[np.isfinite(gain)])
+        low, high = over_cells(gain[np.isfinite(gain)])
         numbers |= {
             "modes beyond these, from": _number(low),
             "modes beyond these, to": _number(high),
@@ -153,7 +177,7 @@ def _profile_sentence(numbers, layer) -> str:
         f"Layer {layer}: by what contributes to each cell, {what} (best silhouette "
         f"{numbers['silhouette by contributions']:.2f} with "
         f"{numbers['types by contributions, silhouette alone']} types, shuffled profiles reach it "
-        f"with p = {numbers['p of the silhouette by contributions (shuffled)']:.2f}; stability "
+        f"with p = {numbers['p of the silhouette by contributions (shuffled)']:.2g}; stability "
         f"over blocks of time {_said(numbers['stability by contributions'])})."
     )
     key = "agreement with true types, by contributions"
@@ -162,7 +186,7 @@ def _profile_sentence(numbers, layer) -> str:
     return sentence
 
 
-def _over_cells(values: np.ndarray) -> tuple[float, float]:
+def over_cells(values: np.ndarray) -> tuple[float, float]:
     """95 % interval of the mean by drawing cells again; NaN with fewer than `FEWEST_CELLS`."""
     if len(values) < FEWEST_CELLS:
         return np.nan, np.nan
@@ -213,8 +237,7 @@ def _explained_sentence(numbers, layer) -> str:
         f"{numbers['field features explained by shifted modes']:.0%}, and rate, target and "
         f"contrast {numbers['field features explained by rate, target and contrast']:.0%} (below "
         "0: worse than the mean). That the modes of a cell say more than rate, target and contrast "
-        f"{verdict} (difference {_said(low)} to {_said(numbers['modes beyond these, to'])}, over "
-        "cells)."
+        f"{verdict} (difference over cells: {span(numbers, 'modes beyond these')})."
     )
 
 
@@ -228,7 +251,7 @@ def _type_sentence(numbers, layer) -> str:
     sentence = (
         f"Layer {layer}: {what} (silhouette alone would say "
         f"{numbers['types by silhouette alone']}; shifted loadings reach its silhouette with p = "
-        f"{numbers['p of the silhouette (shifted loadings)']:.2f})."
+        f"{numbers['p of the silhouette (shifted loadings)']:.2g})."
     )
     key = "agreement with true types (as many clusters)"
     if key in numbers:
@@ -240,8 +263,8 @@ def _type_sentence(numbers, layer) -> str:
     return sentence
 
 
-def _said(value: float | None) -> str:
-    return "no number" if value is None else f"{value:.2f}"
+def _said(value: float | None, form: str = ".2f") -> str:
+    return "no number" if value is None else format(value, form)
 
 
 def _number(value: Any) -> float | None:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
 
 from retina_codec.causal import Replacement, grey, mean, resampled, zero
 from retina_codec.contributions import (
@@ -13,8 +15,10 @@ from retina_codec.contributions import (
     of_probabilities,
     top_class,
 )
+from retina_codec.datatypes import did_you_mean
 
 from ._config import method_named
+from ._settings import whole_path
 
 DIGITS = "digits"
 
@@ -36,9 +40,35 @@ REPLACEMENTS: Mapping[str, Callable[[int], Replacement]] = {
 OF_CLASS = re.compile(r"class-(\d+)(-probability)?")
 
 
+def image_folder(text: str, folder: Path) -> str:
+    """Return the whole path of a folder of pictures; digits are none."""
+    return text if text == DIGITS else whole_path(text, folder)
+
+
+def network_folder(text: str, folder: Path) -> str:
+    """Return the folder of a network by its whole path, anything else as it is."""
+    path = Path(whole_path(text, folder))
+    return str(path) if (path / "config.json").exists() else text
+
+
 @dataclass(frozen=True)
 class ImageConfig:
-    """Everything that decides what a run on images computes."""
+    """Everything that decides what a run on images computes.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of its range, or names a target, method or replacement that there is
+        not.
+
+    Examples
+    --------
+    >>> config = ImageConfig(images="digits", network="my_network", target="class-3-probability")
+    >>> config.make_target().__name__, config.replacement("zero").__name__
+    ('probability of class 3', 'zero')
+    """
+
+    PATHS = MappingProxyType({"images": image_folder, "network": network_folder})
 
     images: str
     """Folder of pictures, or "digits" for those of scikit-learn."""
@@ -91,7 +121,8 @@ class ImageConfig:
     def __post_init__(self):
         if self.target not in TARGETS and not OF_CLASS.fullmatch(self.target):
             allowed = ", ".join([*TARGETS, "class-0", "class-0-probability"])
-            msg = f"Unknown target {self.target!r}. Expected one of: {allowed}."
+            guess = did_you_mean(self.target, TARGETS)
+            msg = f"Unknown target {self.target!r}. Expected one of: {allowed}.{guess}"
             raise ValueError(msg)
         method_named(self.method)
         for name in ("n_test_layers", "n_steps", "least_firing", "n_draws", "n_classes"):
@@ -125,7 +156,18 @@ class ImageConfig:
             raise ValueError(msg)
 
     def check_classes(self, n_classes: int) -> None:
-        """Raise an error if the target or a superclass names a class that is not there."""
+        """Raise an error if the target or a superclass names a class that is not there.
+
+        Parameters
+        ----------
+        n_classes
+            Of the network.
+
+        Raises
+        ------
+        ValueError
+            If so.
+        """
         of_class = OF_CLASS.fullmatch(self.target)
         named = {"Target": [int(of_class[1])] if of_class else []} | {
             f"Superclass {name!r}": some for name, some in self.superclasses.items()
@@ -139,7 +181,13 @@ class ImageConfig:
                 raise ValueError(msg)
 
     def replacement(self, name: str | None = None) -> Replacement:
-        """Return what removed channels put out instead; by default the first way."""
+        """Return what removed channels put out instead; by default the first way.
+
+        Parameters
+        ----------
+        name
+            One of `towards`.
+        """
         return REPLACEMENTS[name or self.towards[0]](self.seed)
 
     def make_target(self) -> Target:
@@ -152,6 +200,16 @@ class ImageConfig:
 
 def superclass(text: str) -> tuple[str, list[int]]:
     """Read a set of classes from the command line, such as ``dog=151-268`` or ``odd=1,3,5``.
+
+    Parameters
+    ----------
+    text
+        A name, "=", and numbers of classes or ranges of them, with commas between.
+
+    Returns
+    -------
+    tuple
+        The name, and the numbers in order.
 
     Raises
     ------
@@ -174,6 +232,16 @@ def superclass(text: str) -> tuple[str, list[int]]:
 
 def superclasses(texts: Iterable[str]) -> dict[str, list[int]]:
     """Read several sets of classes from the command line.
+
+    Parameters
+    ----------
+    texts
+        Each as for `superclass`.
+
+    Returns
+    -------
+    dict
+        Numbers by name.
 
     Raises
     ------

@@ -148,9 +148,9 @@ def steering_findings(tables: Tables) -> Iterator[str]:
         low, high = table["factor"].min(), table["factor"].max()
         n = table["of_class"].nunique()
         yield (
-            f"Probability of a class when its mode is scaled (n = {n} classes): x {low:g} "
-            f"{means[0, low]:.2f}, x {high:g} {means[0, high]:.2f}; random channels "
-            f"{means[1, low]:.2f} and {means[1, high]:.2f}."
+            f"Scaled by {low:g}, the mode of a class leaves the class a probability of "
+            f"{means[0, low]:.2f}, scaled by {high:g} of {means[0, high]:.2f} (means over n = {n} "
+            f"classes); random channels {means[1, low]:.2f} and {means[1, high]:.2f}."
         )
     flips = tables["flips"]
     done = flips.dropna(subset=["n_modes"])
@@ -173,10 +173,14 @@ def sweep_findings(tables: Tables) -> Iterator[str]:
         yield (
             f"Layer {layer}: over {rows['setting'].nunique()} settings R2 held out is "
             f"{rows['r2'].min():.2f} to {rows['r2'].max():.2f}; seeds of the run's setting agree "
-            f"with {of_seeds.iloc[0]:.2f}, settings with that of the run with "
+            f"with {_agreement(of_seeds.iloc[0])}, settings with that of the run with "
             f"{rows['agreement'].min():.2f} to {rows['agreement'].max():.2f} (modes of shuffled "
             f"features {rows['agreement_chance'].mean():.2f})."
         )
+
+
+def _agreement(value: float) -> str:
+    return f"{value:.2f}" if np.isfinite(value) else "no number (one seed)"
 
 
 FINDINGS: Mapping[str, Callable[[Tables], Iterator[str]]] = {
@@ -191,6 +195,18 @@ FINDINGS: Mapping[str, Callable[[Tables], Iterator[str]]] = {
     "sweep": sweep_findings,
 }
 """Sentences of each part."""
+
+HEADLINES = {"classes": "Classes", "control": "Control", "maps": "Maps", "steering": "Steering"}
+"""Parts whose first sentence comes first on the page, and what it is about."""
+
+
+def image_headlines(first: list[str], by_part: Mapping[str, list[str]]) -> list[str]:
+    """Return three to five sentences that matter most, whatever their numbers are."""
+    of_parts = [
+        f"{label}: {by_part[part][0]}" for part, label in HEADLINES.items() if by_part.get(part)
+    ]
+    known, explained = f"Network: {first[0]}", f"Contributions: {first[1]}"
+    return [known, *of_parts] if len(of_parts) > 1 else [known, explained, *of_parts]
 
 
 def _labels(run: ImageRun) -> str:
@@ -214,10 +230,16 @@ def _labels(run: ImageRun) -> str:
 def _across(rows: pd.DataFrame, name: str, kind: str) -> str:
     first, last = rows.iloc[0], rows.iloc[-1]
     return (
-        f"{kind[0].upper()}{kind[1:]}: {name} {first['value']:.2f} in {first['layer']} (chance "
-        f"{first['chance']:.2f}), {last['value']:.2f} in {last['layer']} ({last['chance']:.2f})"
+        f"{kind[0].upper()}{kind[1:]}: {name} {_digits(first['value'])} in {first['layer']} "
+        f"(chance {_digits(first['chance'])}), {_digits(last['value'])} in {last['layer']} "
+        f"({_digits(last['chance'])})"
         f"{_trend(rows['value'].to_numpy())}."
     )
+
+
+def _digits(value: float) -> str:
+    """Write a large number, such as one of components, without decimals."""
+    return f"{value:.0f}" if abs(value) >= 2 else f"{value:.2f}"
 
 
 def _trend(values: Float[np.ndarray, " layer"]) -> str:

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from retina_codec.causal import in_sets
 from retina_codec.contributions import (
+    Pooling,
     activation_times_gradient,
     activations,
     by_sign,
@@ -34,10 +35,11 @@ from retina_codec.networks import ImageNetwork, images_for, load_image_network, 
 from retina_codec.statistics import agglomerative, doubtful_labels, random_held_out
 from retina_codec.stimuli import ImageFolder, Preparation, digits
 
-from ._config import keep_settings, method_named
+from ._config import method_named
 from ._image_config import DIGITS, ImageConfig
 from ._kept import kept, kept_table
 from ._modes import file_name, modes_of
+from ._run_folder import keep_settings
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,13 @@ class ImageRun:
         Images on which classes, modes and channels are chosen; the others are for tests.
     progress
         Whether to show bars.
+
+    Examples
+    --------
+    >>> from retina_codec.pipeline import images_of_run
+    >>> run = images_of_run("my_run")  # doctest: +SKIP
+    >>> [name for name in vars(ImageRun) if name in ("layers", "modes", "test")]
+    ['layers', 'test', 'modes']
     """
 
     config: ImageConfig
@@ -166,7 +175,7 @@ class ImageRun:
         return kept_table(self.out / f"{name}.csv", make)
 
     @property
-    def pooling(self):
+    def pooling(self) -> Pooling:
         """How units become features."""
         return by_sign if self.known.channel_axis == 1 else tokens_by_sign()
 

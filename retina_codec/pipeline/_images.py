@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retina_codec.datatypes import Maps
+from retina_codec.datatypes import Maps, did_you_mean
 from retina_codec.export import load
 from retina_codec.networks import runs_code
 from retina_codec.report import write_images
 
-from ._config import settings_in
 from ._image_causal import control_part, maps_part, steering_part, superclass_part
 from ._image_config import ImageConfig
-from ._image_findings import FINDINGS, first_findings
+from ._image_findings import FINDINGS, first_findings, image_headlines
 from ._image_parts import classes_part, contrast_part, heads_part, layers_part, sweep_part
 from ._image_run import ImageRun, open_images
 from ._kept import read_table
+from ._run_folder import check_kept, read_kept, settings_in
 from ._summary import provenance_of, write_summary
 
 log = logging.getLogger(__name__)
@@ -80,14 +80,41 @@ def run_images(
         If the images cannot be read or the folder not be written.
     ImportError
         If the network needs a package that is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from retina_codec.networks import ImageCNN, save_network
+    >>> cnn = ImageCNN(image_shape=(1, 8, 8), class_names="01", channels=(2, 2, 2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for number in range(8):
+    ...         name = Path(folder, "pictures", str(number % 2), f"{number}.png")
+    ...         name.parent.mkdir(parents=True, exist_ok=True)
+    ...         Image.new("L", (8, 8), 30 * number).save(name)
+    ...     network = str(save_network(cnn, f"{folder}/cnn"))
+    ...     config = ImageConfig(f"{folder}/pictures", network, layers=("block1",), n_steps=1)
+    ...     summary = run_images(config, f"{folder}/run", parts=[], progress=False)
+    >>> summary["findings"][0][:53]
+    'cnn on 8 images, 8 of them with a label, in 2 classes'
     """
     parts = check_parts(parts)
     started = time.perf_counter()
     out = Path(out)
     run = open_images(config, out, progress=progress)
-    for part in parts:
-        log.info("part %s", part)
+    for number, part in enumerate(parts, start=1):
+        log.info("Part %d of %d: %s", number, len(parts), part)
         (out / f"{part}.done").write_text(" ".join(PARTS[part](run)))
+    summary, shown = gathered_images(run)
+    summary["seconds of this call"] = round(time.perf_counter() - started, 1)
+    write_summary(out / "summary.json", summary)
+    write_images(out / "report.html", folder=out, summary=for_page(summary), **shown)
+    return summary
+
+
+def gathered_images(run: ImageRun) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the summary of the parts that were done, and what the page shows of them."""
+    config, out = run.config, run.out
     done = {part: tables_of(out, part) for part in PARTS if (out / f"{part}.done").exists()}
     has_maps = "maps" in done and (out / "gallery.nc").exists()
     if not has_maps:
@@ -96,21 +123,24 @@ def run_images(
     sentences = first_findings(run)
     summary = {
         "title": f"retina_codec: {run.known.name} on {Path(config.images).name}",
+        "headlines": image_headlines(sentences, found),
         "findings": [*sentences, *(one for part in found.values() for one in part)],
         "by part": found,
-        "seconds of this call": round(time.perf_counter() - started, 1),
-        "provenance": provenance_of(config, command(config)),
+        "provenance": provenance_of(config, command(config), read_kept(out)["inputs"]),
     }
-    write_summary(out / "summary.json", summary)
-    write_images(
-        out / "report.html",
-        summary={key: value for key, value in summary.items() if key != "by part"},
-        tables=done,
-        gallery=load(out / "gallery.nc") if has_maps else None,
-        pictures=pictures_of(run) if has_maps else {},
-        names=run.names,
-    )
-    return summary
+    shown = {
+        "tables": done,
+        "gallery": load(out / "gallery.nc") if has_maps else None,
+        "pictures": pictures_of(run) if has_maps else {},
+        "names": run.names,
+    }
+    return summary, shown
+
+
+def for_page(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the summary with the sentences of each part under the name of its section."""
+    kept = {key: value for key, value in summary.items() if key != "by part"}
+    return {**kept, "findings by section": summary["by part"]}
 
 
 def resumed_images(
@@ -133,24 +163,96 @@ def resumed_images(
     progress
         Whether to show bars.
 
+    Returns
+    -------
+    dict
+        As `run_images`.
+
     Raises
     ------
     ValueError
         If the folder holds no run on images, its network is code that was not named again, or there
         is no such part.
+    OSError
+        If the images or the network are gone.
+
+    Examples
+    --------
+    >>> resumed_images("my_run", parts=["layers", "classes"])  # doctest: +SKIP
+    >>> resumed_images("not_begun", parts=["layers"])
+    Traceback (most recent call last):
+    ValueError: not_begun holds no run: expected ...
+    """
+    return run_images(settings_of(folder, network), folder, parts=parts, progress=progress)
+
+
+def images_of_run(folder: str | PathLike, *, network: str | None = None) -> ImageRun:
+    """Open images, network and results of a run on images.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    network
+        That of the run, again: needed where it is code, which is run only if you name it.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds no run on images, or these are other images or another network now.
+    OSError
+        If the images or the network are gone.
+
+    Examples
+    --------
+    >>> images_of_run("my_run").layers  # doctest: +SKIP
+    >>> images_of_run("not_begun")
+    Traceback (most recent call last):
+    ValueError: not_begun holds no run: expected ...
+    """
+    return open_images(settings_of(folder, network), Path(folder), progress=False)
+
+
+def settings_of(folder: str | PathLike, network: str | None) -> ImageConfig:
+    """Return the settings of a run on images, whose network is named again where it is code.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds no run on images, or its network is code that was not named again.
     """
     folder = Path(folder)
-    if not (folder / "config.json").exists():
-        msg = f"{folder} holds no run: expected config.json in it. Begin one with 'images run'."
-        raise ValueError(msg)
+    check_kept(folder, begun_with="images run")
     config = settings_in(folder, ImageConfig)
-    if runs_code(config.network) and network != config.network:
+    refuse_unnamed_code(config.network, network)
+    return config
+
+
+def refuse_unnamed_code(network: str, named: str | None) -> None:
+    """Raise an error if a network from a file is code that was not named by the user, too.
+
+    Parameters
+    ----------
+    network
+        What the file says.
+    named
+        What the user typed.
+
+    Raises
+    ------
+    ValueError
+        If so.
+
+    Examples
+    --------
+    >>> refuse_unnamed_code("efficientnet-lite0", None)
+    """
+    if runs_code(network) and named != network:
         msg = (
-            f"The network of this run is code, {config.network!r}. If you trust it, name it again "
+            f"The network of this run is code, {network!r}. If you trust it, name it again "
             "with --network; it is imported and run."
         )
         raise ValueError(msg)
-    return run_images(config, folder, parts=parts, progress=progress)
 
 
 def check_parts(parts: Iterable[str]) -> list[str]:
@@ -164,7 +266,8 @@ def check_parts(parts: Iterable[str]) -> list[str]:
     parts = list(parts)
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
-        msg = f"No part {unknown[0]!r}. Expected some of: {', '.join(PARTS)}."
+        guess = did_you_mean(unknown[0], PARTS)
+        msg = f"No part {unknown[0]!r}. Expected some of: {', '.join(PARTS)}.{guess}"
         raise ValueError(msg)
     return parts
 

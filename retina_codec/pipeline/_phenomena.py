@@ -1,8 +1,10 @@
 """The battery of classical experiments on the network of a finished run."""
 
+import shlex
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +17,12 @@ from retina_codec.phenomena import PHENOMENA, event_samples, run_phenomenon, sig
 from retina_codec.report import write_phenomena
 from retina_codec.stimuli import Screen
 
+from ._config import Config
 from ._kept import write_table
 from ._modes import file_name
 from ._run import kept_modes
+from ._run_folder import read_kept
+from ._summary import provenance_of
 
 ERROR = 0.1
 
@@ -41,7 +46,8 @@ def phenomena_of_run(
 
     Returns
     -------
-    One row for each phenomenon and cell: the signature beside its control.
+    DataFrame
+        One row for each phenomenon and cell: the signature beside its control.
 
     Raises
     ------
@@ -49,6 +55,13 @@ def phenomena_of_run(
         If there is no phenomenon of a name, or no finished run.
     OSError
         If the recording or the network is gone.
+
+    Examples
+    --------
+    >>> phenomena_of_run("my_run", names=["omitted stimulus"])  # doctest: +SKIP
+    >>> phenomena_of_run("my_run", names=["omited stimulus"])
+    Traceback (most recent call last):
+    ValueError: No phenomenon 'omited stimulus'. Expected some of: ...
     """
     unknown = [name for name in names if name not in PHENOMENA]
     if unknown:
@@ -75,8 +88,8 @@ def phenomena_of_run(
     write_table(folder / "signatures.csv", table)
     write_phenomena(
         folder / "phenomena.html",
-        title=f"retina_codec: phenomena of {Path(config.recording).name}",
-        findings=findings(table),
+        folder=folder,
+        summary=summary_of_phenomena(folder, config, table),
         events=events,
         signatures=table,
         circuits=circuits,
@@ -84,8 +97,38 @@ def phenomena_of_run(
     return table
 
 
+def summary_of_phenomena(folder: Path, config: Config, table: pd.DataFrame) -> dict[str, Any]:
+    """Return title, findings and provenance of the page."""
+    names = [f"--name {shlex.quote(name)}" for name in dict.fromkeys(table["phenomenon"])]
+    chosen = names if len(names) < len(PHENOMENA) else []
+    command = " ".join(["retina-codec phenomena", shlex.quote(str(folder)), *chosen])
+    return {
+        "title": f"retina_codec: phenomena of {Path(config.recording).name}",
+        "headlines": findings(table),
+        "provenance": provenance_of(config, command, read_kept(folder)["inputs"]),
+    }
+
+
 def findings(table: pd.DataFrame) -> list[str]:
-    """Say for each phenomenon in how many cells it is present, with its numbers."""
+    """Say for each phenomenon in how many cells it is present, with its numbers.
+
+    Parameters
+    ----------
+    table
+        From `phenomena_of_run` or `phenomena.signatures`.
+
+    Returns
+    -------
+    list
+        One sentence for each.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"phenomenon": ["paired flash"] * 2, "cell": [0, 1]})
+    >>> table = table.assign(value=[0.5, 0.1], control=0.0, difference=[0.5, 0.1])
+    >>> findings(table.assign(low=[0.4, -0.1], high=[0.6, 0.3], present=[1, 0]))[0][:62]
+    'paired flash: present in 1 of 2 cells that respond (2 cells); '
+    """
     sentences = []
     for name, rows in table.groupby("phenomenon", sort=False):
         seen = rows.dropna(subset=["difference"])

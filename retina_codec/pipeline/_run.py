@@ -21,30 +21,39 @@ from retina_codec.datatypes import (
     Recording,
 )
 from retina_codec.export import load, save
-from retina_codec.networks import (
-    LN_TRAINING,
-    DeepRetina,
-    LinearNonlinear,
-    TrainingSettings,
-    evaluate,
-    load_network,
-    save_network,
-    train,
-    windows_for,
-)
+from retina_codec.networks import TrainingSettings, evaluate, load_network, windows_for
 from retina_codec.report import write_report
 
-from ._config import CONFIG, Config, method_named
+from ._config import Config, method_named
 from ._contributions import check_fit, target_of
 from ._dynamics import Explained, kept_dynamics
 from ._kept import kept
 from ._modes import kept_modes_and_stability, kept_tables
+from ._run_folder import RUN_FILE, is_kept
 from ._summary import summary_of, write_summary
+from ._training import fitted, fitted_ln, new_network, seen
 
 log = logging.getLogger(__name__)
 
 NOT_SHOWN = {"tested_pairs", "co_occurrence"}
 """Tables that the summary counts and the page does not show."""
+
+STEPS = (
+    "network",
+    "LN model",
+    "predictions",
+    "contributions",
+    "modes",
+    "effects of removing modes",
+    "fields",
+    "fields of moments",
+    "page",
+)
+
+
+def step(name: str) -> None:
+    """Say which step of how many begins."""
+    log.info("Step %d of %d: %s", STEPS.index(name) + 1, len(STEPS), name)
 
 
 def run(config: Config, out: str | PathLike, *, progress: bool = True) -> dict[str, object]:
@@ -73,27 +82,46 @@ def run(config: Config, out: str | PathLike, *, progress: bool = True) -> dict[s
         If the recording cannot be read or the folder not be written.
     ValueError
         If the settings, the recording and the network do not fit.
+
+    Examples
+    --------
+    >>> config = Config(recording="retina.nwb", epochs=2)
+    >>> run(config, "my_run")["findings"]  # doctest: +SKIP
+    >>> run(config, "my_run")  # Nothing is begun before the recording is there.
+    Traceback (most recent call last):
+    FileNotFoundError: No file retina.nwb.
     """
-    started = time.perf_counter()
     out = Path(out)
+    summary, shown = gathered(config, out, progress)
+    write_summary(out / "summary.json", summary)
+    write_report(out / "report.html", folder=out, summary=summary, **shown)
+    return summary
+
+
+def gathered(
+    config: Config, out: Path, progress: bool
+) -> tuple[dict[str, object], dict[str, object]]:
+    """Do what is not done yet, and return the summary and what the page shows."""
+    started = time.perf_counter()
     recording = config.open_recording()
     untrained = load_network(config.network) if config.network else new_network(config, recording)
     layers = tuple(config.layers or getattr(untrained, "default_layers", ()))
     check_fit(untrained, recording, layers, config)
-    config.keep_in(out, fingerprints(config, recording))
+    inputs = fingerprints(config, recording)
+    config.keep_in(out, inputs)
     network = untrained
+    step("network")
     if config.network is None:
         settings = config.training(TrainingSettings())
         network = fitted(untrained, recording, out / "network", settings, progress)
-    baseline = LinearNonlinear.for_recording(recording, history=network.history, seed=config.seed)
-    settings = replace(LN_TRAINING, seed=config.seed)
-    baseline = fitted(baseline, recording, out / "baseline", settings, progress)
+    step("LN model")
+    baseline = fitted_ln(config, recording, network.history, out / "baseline", progress)
     records = analysis(network, baseline, recording, layers, config, out, progress)
-    summary = summary_of(config, recording, records, seconds=time.perf_counter() - started)
-    write_summary(out / "summary.json", summary)
+    step("page")
+    seconds = time.perf_counter() - started
+    summary = summary_of(config, recording, records, seconds=seconds, inputs=inputs)
     shown = {name: value for name, value in records.items() if name not in NOT_SHOWN}
-    write_report(out / "report.html", summary=summary, recording=recording, **shown)
-    return summary
+    return summary, {"recording": recording, **shown}
 
 
 def analysis(
@@ -106,6 +134,7 @@ def analysis(
     progress: bool,
 ) -> dict[str, object]:
     """Return what the report shows, by the names of its arguments."""
+    step("predictions")
     predictions = kept(
         out / "predictions.nc", lambda: evaluate(network, recording, name="deep-retina network")
     )
@@ -114,7 +143,9 @@ def analysis(
     )
     samples = windows_for(network, recording.stimulus, frames=recording.splits["test"])
     target = cache(partial(target_of, config, network, recording))
+    step("contributions")
     explained = kept_contributions(network, samples, layers, target, config, out, progress)
+    step("modes")
     method = method_named(config.method)
     decomposed = {
         layer: kept_modes_and_stability(record, method, out, config.n_repeats, config.seed)
@@ -122,6 +153,8 @@ def analysis(
     }
     modes = {layer: record for layer, (record, _) in decomposed.items()}
     stability = {layer: record for layer, (_, record) in decomposed.items()}
+    tables = kept_tables(explained, modes, predictions, config.seed, out)
+    step("effects of removing modes")
     effects = {
         layer: kept(
             out / f"effects_{layer}.nc",
@@ -133,6 +166,9 @@ def analysis(
     }
     r = np.nan_to_num(predictions.scores["pearson_r"].to_numpy(), nan=-1.0)
     cells = sorted(np.argsort(-r, kind="stable")[: config.n_cells].tolist())
+    step("fields")
+    fields = kept_fields(network, recording, samples, modes, cells, config, out)
+    step("fields of moments")
     found = Explained(
         network,
         recording,
@@ -152,54 +188,20 @@ def analysis(
         "contributions": explained,
         "modes": modes,
         "stability": stability,
-        **kept_tables(explained, modes, predictions, config.seed, out),
-        "fields": kept_fields(network, recording, samples, modes, cells, config, out),
+        **tables,
+        "fields": fields,
         "effects": effects,
         "dynamics": kept_dynamics(found, out),
     }
 
 
 def fingerprints(config: Config, recording: Recording) -> dict[str, str]:
-    """Return what tells one input from another: of the rates, some frames, and the network."""
-    frames = recording.stimulus.frames
-    every = max(1, frames.shape[0] // 100)
-    some = [np.ascontiguousarray(frames[i]) for i in range(0, frames.shape[0], every)]
-    parts = [np.ascontiguousarray(recording.rates), *some]
-    found = {"recording": sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]}
+    """Return what tells one input from another: recording, and the network if it was given."""
+    found = {"recording": seen(recording)}
     if config.network:
         weights = Path(config.network) / "weights.safetensors"
         found["network"] = sha256(weights.read_bytes()).hexdigest()[:16]
     return found
-
-
-def new_network(config: Config, recording: Recording) -> DeepRetina:
-    """Return the network that will be trained."""
-    history = max(1, round(config.history_s * recording.stimulus.frame_rate_hz))
-    return DeepRetina.for_recording(
-        recording, history=history, channels=config.channels, seed=config.seed
-    )
-
-
-def fitted(
-    network: nn.Module,
-    recording: Recording,
-    path: Path,
-    settings: TrainingSettings,
-    progress: bool,
-) -> nn.Module:
-    """Return the network that lies at `path`, or train it and put it there."""
-    if path.exists():
-        log.info("%s: kept from before", path.name)
-        return load_network(path)
-    checkpoint = path.with_name(f"{path.name}_training.safetensors")
-    trained, epochs = train(
-        network, recording, settings=settings, checkpoint=checkpoint, progress=progress
-    )
-    scores = evaluate(trained, recording).scores
-    about = {"recording": recording.source, "epochs": len(epochs), "seed": settings.seed}
-    save_network(trained, path, scores=scores, about=about)
-    checkpoint.unlink(missing_ok=True)
-    return trained
 
 
 def kept_contributions(
@@ -254,24 +256,94 @@ def kept_fields(
 def kept_modes(folder: str | PathLike) -> tuple[Config, Recording, dict[str, Modes]]:
     """Return the settings of a finished run, its recording and the modes of each layer.
 
+    Parameters
+    ----------
+    folder
+        Of the run.
+
+    Returns
+    -------
+    tuple
+        Settings, recording, and modes by layer.
+
     Raises
     ------
     ValueError
         If the folder holds no finished run, or the recording is not the one of the run any more.
+    OSError
+        If the recording is gone.
+
+    Examples
+    --------
+    >>> config, recording, modes = kept_modes("my_run")  # doctest: +SKIP
+    >>> kept_modes("not_begun")
+    Traceback (most recent call last):
+    ValueError: not_begun holds no finished run: expected ...
     """
     folder = Path(folder)
     paths = sorted(folder.glob("modes_*.nc"))
-    if not (folder / CONFIG).exists() or not paths:
-        msg = f"{folder} holds no finished run: expected {CONFIG} and modes_LAYER.nc in it."
+    if not is_kept(folder) or not paths:
+        msg = (
+            f"{folder} holds no finished run: expected {RUN_FILE} and modes_LAYER.nc in it. Make "
+            "one with 'retina-codec run'."
+        )
         raise ValueError(msg)
-    config, modes = Config.kept_in(folder), [load(path) for path in paths]
-    recording = config.open_recording()
-    config.keep_in(folder, fingerprints(config, recording))
-    return config, recording, {record.layer: record for record in modes}
+    config, recording = recording_of_run(folder)
+    return config, recording, {record.layer: record for record in map(load, paths)}
+
+
+def recording_of_run(
+    folder: str | PathLike, *, recording: str | PathLike | None = None
+) -> tuple[Config, Recording]:
+    """Return the settings of a run and its recording, which is checked to be the same as then.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    recording
+        Where the recording is now, if it was moved.
+
+    Returns
+    -------
+    tuple
+        Settings, with the recording where it is now, and the recording.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the recording is not there.
+    ValueError
+        If the folder holds no run, or the recording is not the one of the run any more.
+
+    Examples
+    --------
+    >>> config, recording = recording_of_run("my_run")  # doctest: +SKIP
+    >>> recording_of_run("not_begun")
+    Traceback (most recent call last):
+    ValueError: not_begun holds no run: expected ...
+    """
+    config = settings_of_run(folder)
+    moved = config if recording is None else replace(config, recording=str(recording))
+    opened = moved.open_recording()
+    config.keep_in(Path(folder), fingerprints(config, opened))
+    return moved, opened
 
 
 def resumed(folder: str | PathLike, *, progress: bool = True) -> tuple[dict[str, object], Path]:
     """Finish a run with the settings in its folder, and return its summary and the folder.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    progress
+        Whether to show bars.
+
+    Returns
+    -------
+    tuple
+        The summary, as `run` returns it, and the folder.
 
     Raises
     ------
@@ -279,9 +351,29 @@ def resumed(folder: str | PathLike, *, progress: bool = True) -> tuple[dict[str,
         If the folder holds no run.
     OSError
         If the recording or the network is gone.
+
+    Examples
+    --------
+    >>> summary, folder = resumed("my_run")  # doctest: +SKIP
+    >>> resumed("not_begun")
+    Traceback (most recent call last):
+    ValueError: not_begun holds no run: expected ...
+    """
+    return run(settings_of_run(folder), folder, progress=progress), Path(folder)
+
+
+def settings_of_run(folder: str | PathLike) -> Config:
+    """Return the settings of a run on a recording.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds none.
     """
     folder = Path(folder)
-    if not (folder / CONFIG).exists():
-        msg = f"{folder} holds no run: expected {CONFIG} in it. Begin one with 'retina-codec run'."
+    if not is_kept(folder):
+        msg = (
+            f"{folder} holds no run: expected {RUN_FILE} in it. Begin one with 'retina-codec run'."
+        )
         raise ValueError(msg)
-    return run(Config.kept_in(folder), folder, progress=progress), folder
+    return Config.kept_in(folder)

@@ -1,6 +1,7 @@
 """What a run found, in numbers and in sentences."""
 
 import json
+import os
 import platform
 import shlex
 from collections.abc import Mapping
@@ -17,14 +18,21 @@ from retina_codec.datatypes import Effects, Modes, Predictions, Recording
 from retina_codec.statistics import pearson
 
 from ._config import Config
-from ._findings import dynamic_findings, dynamic_summary
+from ._findings import dynamic_findings, dynamic_summary, over_cells
+from ._headlines import headlines, said, span
 
 CALLED = 0.05
 PACKAGES = ("retina_codec", "torch", "numpy", "scipy", "scikit-learn", "xarray", "pynwb")
+SYSTEMS = {"Darwin": "macOS"}
 
 
 def summary_of(
-    config: Config, recording: Recording, records: Mapping[str, Any], *, seconds: float
+    config: Config,
+    recording: Recording,
+    records: Mapping[str, Any],
+    *,
+    seconds: float,
+    inputs: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return findings, numbers and provenance of a run as plain values."""
     predictions, baseline = records["predictions"], records["baseline"]
@@ -34,22 +42,42 @@ def summary_of(
         "layers": layers,
         "seconds of this call": round(seconds, 1),
     }
+    found = findings(numbers)
     return {
         "title": f"retina_codec: {Path(config.recording).name}",
-        "findings": findings(numbers, recording),
+        "headlines": headlines(numbers["prediction"], layers),
+        "findings": [sentence for sentences in found.values() for sentence in sentences],
+        "findings by section": found,
         **numbers,
-        "provenance": {**provenance_of(config, command(config)), "recording": recording.source},
+        "provenance": {
+            **provenance_of(config, command(config), inputs),
+            "source of the recording": recording.source,
+        },
     }
 
 
-def provenance_of(config: Any, command: str) -> dict[str, Any]:
-    """Return what a run was made with: its command, versions and settings (a dataclass)."""
+def provenance_of(config: Any, command: str, inputs: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a run was made with: its command, settings (a dataclass), inputs, versions."""
     return {
         "command": command,
+        "settings": json.loads(json.dumps(asdict(config))),
+        "fingerprints of inputs (SHA-256, beginning)": dict(inputs),
         "versions": {"python": platform.python_version()}
         | {package: version(package) for package in PACKAGES},
-        "settings": json.loads(json.dumps(asdict(config))),
+        "platform": platform_words(),
     }
+
+
+def platform_words() -> str:
+    """Say on what kind of machine this runs, without its name.
+
+    Examples
+    --------
+    >>> "cores" in platform_words()
+    True
+    """
+    system = SYSTEMS.get(platform.system(), platform.system())
+    return f"{system}, {platform.machine()}, {os.cpu_count()} cores"
 
 
 def command(config: Config) -> str:
@@ -67,17 +95,26 @@ def command(config: Config) -> str:
 
 def prediction_summary(predictions: Predictions, baseline: Predictions) -> dict[str, Any]:
     """Mean scores of the network and of the LN model on the test split."""
-    r, ln = (mean_of(p.scores["pearson_r"]) for p in (predictions, baseline))
+    of_network, of_ln = (p.scores["pearson_r"].to_numpy() for p in (predictions, baseline))
+    r, ln = mean_of(of_network), mean_of(of_ln)
     numbers = {
         "samples": len(predictions.sample),
         "cells": len(predictions.scores),
         "mean r": r,
+        **interval("mean r", of_network),
         "mean r of the LN model": ln,
+        **interval("difference", of_network - of_ln),
         "ratio": rounded(r / ln) if r is not None and ln else None,
     }
     if "normalised_r" in predictions.scores:
         numbers["mean normalised r"] = mean_of(predictions.scores["normalised_r"])
     return numbers
+
+
+def interval(name: str, values: np.ndarray) -> dict[str, float | None]:
+    """95 % interval of the mean over cells, by drawing cells again."""
+    low, high = over_cells(values[np.isfinite(values)])
+    return {f"{name}, from": rounded(low), f"{name}, to": rounded(high)}
 
 
 def layer_summary(layer: str, recording: Recording, records: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,41 +193,72 @@ def mean_of(values: Any) -> float | None:
     return rounded(numbers.mean()) if numbers.size else None
 
 
-def said(value: float | None, form: str) -> str:
-    """Write a number, or say that there is none."""
-    return "(no number)" if value is None else format(value, form)
+def findings(numbers: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Say the numbers in sentences, by the section of the page that shows what they are about."""
+    found = {"prediction": [prediction_sentence(numbers["prediction"])]}
+    for layer, of_layer in numbers["layers"].items():
+        for section, sentences in layer_findings(layer, of_layer).items():
+            found.setdefault(section, []).extend(sentences)
+    return found
 
 
-def findings(numbers: Mapping[str, Any], recording: Recording) -> list[str]:
-    """Say the numbers in sentences."""
-    prediction = numbers["prediction"]
-    sentences = [
-        f"On {prediction['samples']} held-out samples the network predicts {prediction['cells']} "
-        f"cells with a mean r of {said(prediction['mean r'], '.3f')}, the LN model with "
-        f"{said(prediction['mean r of the LN model'], '.3f')}."
-    ]
-    for layer, found in numbers["layers"].items():
-        own = found["mean |change of rate| without a mode's channels"]
-        control = found["mean |change of rate| without random channels"]
-        r = found["r of loss with mode-cell correlation"]
-        r_control = found["the same for random channels"]
-        sentences += [
+def layer_findings(layer: str, found: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Sentences about one layer, by section."""
+    return {
+        "contributions": [
+            f"Layer {layer}: half of the samples have a gap below "
+            f"{said(found['median relative gap'], '.2%')} of the change of the target."
+        ],
+        "modes": [
             f"Layer {layer}: {found['modes alive']} modes explain "
             f"{said(found['held-out R2'], '.0%')} of the variance of the contributions to the "
             f"{found['target']} on samples held out, with "
-            f"{said(found['active modes in a sample (mean)'], '.1f')} modes active in a sample; "
-            f"half of the samples have a gap below {said(found['median relative gap'], '.2%')}. "
-            f"{found['modes that come back']} of the modes come back when the fit is repeated.",
-            f"Layer {layer}: without the channels of a mode the mean rate of a cell changes by "
-            f"{said(own, '.0%')} on average, without as many random channels by "
-            f"{said(control, '.0%')}. Over cells, the loss correlates with how much a cell goes "
-            f"with the mode: r = {said(r, '.2f')}, for random channels {said(r_control, '.2f')}.",
-        ]
-        sentences += dynamic_findings(found, layer)
-        if own is not None and control is not None and own < 1.2 * control:
-            sentences.append(
-                f"Layer {layer}: random channels change the rates about as much as those of a mode."
-            )
+            f"{said(found['active modes in a sample (mean)'], '.1f')} modes active in a sample. "
+            f"{found['modes that come back']} of the modes come back when the fit is repeated."
+        ],
+        "mode-cells": [pair_sentence(layer, found)],
+        "effects": effect_sentences(layer, found),
+        **dynamic_findings(found, layer),
+    }
+
+
+def prediction_sentence(numbers: Mapping[str, Any]) -> str:
+    """How well the network predicts, beside the LN model."""
+    return (
+        f"On {numbers['samples']} held-out samples the network predicts {numbers['cells']} "
+        f"cells with a mean r of {said(numbers['mean r'])} (95 % interval over cells: "
+        f"{span(numbers, 'mean r')}), the LN model with {said(numbers['mean r of the LN model'])} "
+        f"(difference: {span(numbers, 'difference')})."
+    )
+
+
+def pair_sentence(layer: str, numbers: Mapping[str, Any]) -> str:
+    """How many pairs go together."""
+    return (
+        f"Layer {layer}: {numbers['of these correlated beyond chance']} of "
+        f"{numbers['pairs of mode and cell']} pairs of mode and cell are correlated beyond chance, "
+        f"and {numbers['of these together more often than by chance']} of "
+        f"{numbers['pairs of modes']} pairs of modes are active together more often than by chance "
+        f"(q < {CALLED}, against loadings shifted in time)."
+    )
+
+
+def effect_sentences(layer: str, numbers: Mapping[str, Any]) -> list[str]:
+    """Say what removing the channels of modes does, beside random channels."""
+    own = numbers["mean |change of rate| without a mode's channels"]
+    control = numbers["mean |change of rate| without random channels"]
+    sentences = [
+        f"Layer {layer}: without the channels of a mode the mean rate of a cell changes by "
+        f"{said(own, '.0%')} on average, without as many random channels by "
+        f"{said(control, '.0%')}. Over cells, the loss correlates with how much a cell goes "
+        f"with the mode: r = {said(numbers['r of loss with mode-cell correlation'])}, for random "
+        f"channels {said(numbers['the same for random channels'])} (means over "
+        f"{numbers['modes alive']} modes)."
+    ]
+    if own is not None and control is not None and own < 1.2 * control:
+        sentences.append(
+            f"Layer {layer}: random channels change the rates about as much as those of a mode."
+        )
     return sentences
 
 

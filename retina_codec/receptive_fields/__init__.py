@@ -10,7 +10,7 @@ from .gallery import gallery_items
 from .instantaneous import as_input, instantaneous_fields, mean_fields, midpoints
 from .maps import channel_map, gallery_maps, mode_maps
 from .overlap import map_overlap, overlap_summary
-from .parts import mean_parts, share_of_field, two_moments
+from .parts import mean_parts, moment_maps, share_of_field, two_moments
 from .pixels import at_pixels, at_units
 from .saliency import (
     centre_map,
@@ -55,6 +55,7 @@ __all__ = [
     "midpoints",
     "mode_map",
     "mode_maps",
+    "moment_maps",
     "overlap_summary",
     "peak_position",
     "random_map",

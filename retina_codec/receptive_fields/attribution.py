@@ -182,6 +182,14 @@ def shares_of_modes(
     over the signs of the channel; ``u`` is the sum of |magnitude - what all modes explain|, so that
     explaining too much counts like explaining too little. The shares are w / (sum of w + u) and
     u / (sum of w + u); a channel that contributes nothing is unexplained.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import planted_contributions
+    >>> contributions, modes = planted_contributions(n_modes=2, n_features=8, n_samples=50)
+    >>> shares = shares_of_modes(contributions, modes)
+    >>> shares.shape, bool(np.allclose(shares.sum(axis=2), 1))
+    ((50, 4, 3), True)
     """
     values = np.asarray(contributions.values, dtype=float)
     same = np.array_equal(contributions.channel, modes.channel) and np.array_equal(
@@ -234,6 +242,24 @@ def attribute_to_modes(parts: Fields, contributions: Contributions, modes: Modes
     Notes
     -----
     See `shares_of_modes` for the rule.
+
+    Examples
+    --------
+    >>> from retina_codec.contributions import integrated_gradients, one_cell
+    >>> from retina_codec.decomposition import NonNegativeFactors, decompose
+    >>> _ = torch.manual_seed(0)
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.ReLU(), nn.Linear(4, 1))
+    >>> samples = np.random.default_rng(0).normal(size=(30, 3, 2, 2)).astype(np.float32)
+    >>> found = integrated_gradients(
+    ...     network, samples, layers=["2"], target=one_cell(0), progress=False
+    ... )["2"]
+    >>> modes = decompose(found, NonNegativeFactors(2))
+    >>> parts = attribute_to_channels(
+    ...     network, samples, layer="2", cells=[0], index=[4, 9], frame_rate_hz=100.0
+    ... )
+    >>> of_modes = attribute_to_modes(parts, found, modes)
+    >>> of_modes.items["label"].tolist()[:3], of_modes.values.shape
+    (['mode 0', 'mode 1', 'unexplained'], (6, 3, 2, 2))
     """
     table = parts.items
     if "channel" not in table:

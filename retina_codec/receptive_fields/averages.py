@@ -86,6 +86,15 @@ def _fields(recording: Recording, sums, spikes, mean_frame, history) -> Fields:
 def peak_position(field: Float[np.ndarray, "lag y x"]) -> tuple[int, int]:
     """Row and column where a field is strongest: the pixel with the largest power over lags.
 
+    Parameters
+    ----------
+    field
+        Of one cell or moment; NaN counts as 0.
+
+    Returns
+    -------
+    Row and column in pixels.
+
     Examples
     --------
     >>> field = np.zeros((3, 4, 5))

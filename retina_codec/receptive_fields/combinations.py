@@ -32,6 +32,17 @@ def active_modes(modes: Modes, *, threshold: float = 0.25) -> Bool[np.ndarray, "
         With their loadings.
     threshold
         Share of the 99th percentile.
+
+    Returns
+    -------
+    True where a mode is active; a mode whose loadings are never above 0 never is.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import planted_contributions
+    >>> _, modes = planted_contributions(n_modes=3, n_samples=200, active=0.3)
+    >>> active_modes(modes).mean(axis=0).round(2).tolist()
+    [0.19, 0.2, 0.21]
     """
     loadings = np.asarray(modes.loadings)
     strong = np.percentile(loadings, 99, axis=0)
@@ -53,6 +64,17 @@ def combinations(modes: Modes, *, threshold: float = 0.25) -> pd.DataFrame:
     pandas.DataFrame
         One row for each set: `combination` ("2, 8", or "none"), `n_samples`, `share` of all
         samples.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import planted_contributions
+    >>> _, modes = planted_contributions(n_modes=2, n_samples=200, active=0.3)
+    >>> combinations(modes)
+      combination  n_samples  share
+    0        none        140   0.70
+    1           0         34   0.17
+    2           1         18   0.09
+    3        0, 1          8   0.04
     """
     names = pd.Series(combination_of_each(active_modes(modes, threshold=threshold)))
     counts = names.value_counts()
@@ -125,6 +147,24 @@ def fields_of_combinations(
     References
     ----------
     Melander et al. (2026), arXiv:2603.06557.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import Circuit, planted_contributions
+    >>> from retina_codec.stimuli import Screen, white_noise, windows
+    >>> circuit = Circuit(shape=(20, 20), history=10)
+    >>> samples = windows(white_noise(n_frames=60, screen=Screen((20, 20))), 10)
+    >>> _, modes = planted_contributions(n_modes=2, n_samples=len(samples))
+    >>> fields = fields_of_combinations(
+    ...     circuit, samples, modes, cells=[0], samples_each=5, least_rate_hz=0.0
+    ... )
+    >>> fields.items[["combination", "cell", "n_samples"]]
+      combination  cell  n_samples
+    0           0     0          5
+    1           1     0          4
+    2        0, 1     0          2
+    >>> fields.values.shape
+    (3, 10, 20, 20)
     """
     if len(samples) != len(modes.loadings):
         msg = (

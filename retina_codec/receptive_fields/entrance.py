@@ -36,6 +36,14 @@ class Entrance:
         Filters "channel lag y x".
     size
         Height and width of the stimulus.
+
+    Examples
+    --------
+    >>> entrance = Entrance("conv", torch.ones(1, 2, 3, 3), (4, 4))
+    >>> gradients = np.zeros((1, 1, 2, 2), np.float32)
+    >>> gradients[0, 0, 0, 1] = 1.0  # one unit of the convolution drives the cell
+    >>> entrance.fields(gradients)[0, 0].tolist()
+    [[0.0, 1.0, 1.0, 1.0], [0.0, 1.0, 1.0, 1.0], [0.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]]
     """
 
     layer: str
@@ -45,7 +53,17 @@ class Entrance:
     def fields(
         self, gradients: Float[np.ndarray, "item channel oy ox"]
     ) -> Float[np.ndarray, "item lag y x"]:
-        """Take gradients behind the convolution to the window."""
+        """Take gradients behind the convolution to the window.
+
+        Parameters
+        ----------
+        gradients
+            Of a response with respect to what the convolution puts out.
+
+        Returns
+        -------
+        Gradients of the response with respect to the window, oldest lag first.
+        """
         given = torch.as_tensor(np.ascontiguousarray(gradients)).to(self.weight)
         return nn.functional.conv_transpose2d(given, self.weight).cpu().numpy()
 
@@ -58,6 +76,15 @@ class Entrance:
 
         The fields themselves are never made: the products between lags are sums over spatial
         frequencies (Parseval), and the map is the only thing that is taken back to space.
+
+        Parameters
+        ----------
+        gradients
+            As in `fields`.
+
+        Returns
+        -------
+        Maps of unit norm; time courses, positive at their strongest lag; shares from 0 to 1.
         """
         found = [
             self._some_products(torch.as_tensor(np.ascontiguousarray(gradients[i : i + AT_ONCE])))
@@ -158,6 +185,20 @@ def entrance_of(network: nn.Module, sample: torch.Tensor) -> Entrance | None:
         Frozen.
     sample
         One window "1 lag y x".
+
+    Returns
+    -------
+    A convolution of stride 1 without padding that alone takes the window; None where the window
+    goes elsewhere too, or is changed before.
+
+    Examples
+    --------
+    >>> from retina_codec.contributions import frozen
+    >>> network = nn.Sequential(nn.Conv2d(2, 3, kernel_size=3), nn.ReLU(), nn.Flatten())
+    >>> with frozen(network):
+    ...     entrance = entrance_of(network, torch.zeros(1, 2, 5, 5))
+    >>> entrance.layer, entrance.weight.shape, entrance.size
+    ('0', torch.Size([3, 2, 3, 3]), (5, 5))
     """
     found: list[tuple[str, nn.Conv2d]] = []
 
@@ -199,6 +240,13 @@ def _is_plain(module: nn.Conv2d) -> bool:
 class LazyFields:
     """Fields "item lag y x" that are kept as gradients behind the entrance, and made when sliced.
 
+    Attributes
+    ----------
+    gradients
+        Behind the entrance, "item channel y x"; an array, or one in a Zarr store.
+    entrance
+        The convolution that takes them to the window.
+
     Examples
     --------
     >>> entrance = Entrance("conv", torch.ones(1, 2, 3, 3), (4, 4))
@@ -237,18 +285,35 @@ class LazyFields:
         return self.entrance.fields(self.gradients[first])[(slice(None), *others)]
 
     def first_products(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return map, time course and separability of each; NaN where a field is zero."""
+        """Return map, time course and separability of each; NaN where a field is zero.
+
+        Returns
+        -------
+        As in `Entrance.first_products`; the fields themselves are not made.
+        """
         space, time_course, share = self.entrance.first_products(self.gradients)
         for found in (space, time_course, share):
             found[share == 0] = np.nan
         return space, time_course, share
 
     def reshape(self, *shape: int) -> np.ndarray:
-        """Make all of them, in another shape."""
+        """Make all of them, in another shape.
+
+        Parameters
+        ----------
+        *shape
+            As in ``numpy.ndarray.reshape``.
+        """
         return self[:].reshape(*shape)
 
     def mean(self, axis: int | tuple[int, ...] | None = None) -> Any:
-        """Make all of them, and return their mean."""
+        """Make all of them, and return their mean.
+
+        Parameters
+        ----------
+        axis
+            As in ``numpy.ndarray.mean``.
+        """
         return self[:].mean(axis=axis)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

@@ -58,6 +58,18 @@ def gallery_items(
     Notes
     -----
     Images are chosen because they excite a mode; a gallery illustrates and proves nothing.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import planted_contributions
+    >>> _, modes = planted_contributions(n_modes=3, n_samples=60)
+    >>> labels = modes.loadings.argmax(axis=1)  # an image is of the class of its strongest mode
+    >>> table = gallery_items(modes, labels, class_=2, n_modes=1, n_images=2, n_others=1)
+    >>> table[["mode", "rank", "sample", "name", "of_class"]]
+       mode  rank  sample     name  of_class
+    0     2     0      21  class 2         1
+    1     2     1      43  class 2         1
+    2     2     2      44  class 0         0
     """
     labels, loadings = np.asarray(labels), np.asarray(modes.loadings)
     if len(labels) != len(loadings):

@@ -27,6 +27,15 @@ def midpoints(n_steps: int) -> list[float]:
     The mean of the field over them is the integrated IRF, the field that times the stimulus gives
     the change of the response from grey.
 
+    Parameters
+    ----------
+    n_steps
+        Into how many equal steps the path is cut.
+
+    Returns
+    -------
+    Between 0, the baseline, and 1, the sample.
+
     Examples
     --------
     >>> midpoints(2)
@@ -127,6 +136,11 @@ def mean_fields(network: nn.Module, samples: Any, *, cells: Cells, n_samples: in
     n_samples
         Over how many samples the mean is taken, evenly spread.
 
+    Returns
+    -------
+    Fields
+        One for each cell, in Hz for a unit of the normalised stimulus.
+
     Examples
     --------
     >>> from retina_codec.simulation import Circuit
@@ -196,7 +210,24 @@ def begun(
 
 
 def as_input(network: nn.Module, batch: Any) -> torch.Tensor:
-    """Return windows as the network wants them."""
+    """Return windows or images as a tensor of the network's precision, on its device.
+
+    Parameters
+    ----------
+    network
+        The first of its parameters, or buffers, tells precision and device.
+    batch
+        Some samples: an array, or a tensor.
+
+    Returns
+    -------
+    The same numbers.
+
+    Examples
+    --------
+    >>> as_input(nn.Linear(2, 1).double(), np.ones((3, 2), np.float32)).dtype
+    torch.float64
+    """
     like = next(network.parameters(), next(network.buffers(), torch.zeros(1)))
     return torch.as_tensor(np.ascontiguousarray(batch)).to(like)
 

@@ -145,9 +145,11 @@ def gallery_maps(
 
     Parameters
     ----------
+    network, images
+        As in `mode_maps`.
     items
         Columns `sample` and `mode`; see `gallery_items`. Further columns are kept, but `label`.
-    network, images, target, contributions, modes, **how
+    target, contributions, modes, **how
         As in `mode_maps`.
 
     Returns
@@ -159,6 +161,20 @@ def gallery_maps(
     ------
     ValueError
         If images, contributions and modes do not belong together, or there is no such mode.
+
+    Examples
+    --------
+    >>> from retina_codec.contributions import integrated_gradients, top_class
+    >>> from retina_codec.decomposition import NonNegativeFactors, decompose
+    >>> network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+    >>> images = np.random.default_rng(0).normal(size=(20, 3, 8, 8)).astype(np.float32)
+    >>> how = {"target": top_class()}
+    >>> found = integrated_gradients(network, images, layers=["1"], **how, progress=False)["1"]
+    >>> modes = decompose(found, NonNegativeFactors(n_modes=2))
+    >>> items = pd.DataFrame({"sample": [5, 7], "mode": [0, 1]})
+    >>> maps = gallery_maps(network, images, items, **how, contributions=found, modes=modes)
+    >>> maps.items["label"].tolist(), maps.values.shape
+    (['mode 0', 'mode 1'], (2, 3, 8, 8))
     """
     how = How(layer=modes.layer, target=target, **how)
     index, chosen = (items[name].to_numpy(dtype=int) for name in ("sample", "mode"))

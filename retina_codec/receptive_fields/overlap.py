@@ -38,6 +38,22 @@ def map_overlap(maps: Maps, *, area: float = AREA) -> pd.DataFrame:
     ------
     ValueError
         If there are no two maps.
+
+    Examples
+    --------
+    >>> left, right = np.eye(2).reshape(2, 1, 1, 2)
+    >>> maps = Maps(
+    ...     values=np.array([left, right, left, right]),
+    ...     items=pd.DataFrame({"sample": [0, 0, 1, 1], "mode": [0, 1, 0, 1]}),
+    ...     layer="conv",
+    ...     target="top class",
+    ... )
+    >>> map_overlap(maps, area=0.5).groupby("kind")[["r", "iou"]].mean()
+                             r  iou
+    kind
+    one mode, two images   1.0  1.0
+    two modes, one image  -1.0  0.0
+    two modes, two images -1.0  0.0
     """
     table = maps.items.reset_index(drop=True)
     kept = np.flatnonzero(table["mode"] >= 0)
@@ -85,6 +101,22 @@ def overlap_summary(
     References
     ----------
     Efron & Tibshirani (1993), An Introduction to the Bootstrap.
+
+    Examples
+    --------
+    >>> left, right = np.eye(2).reshape(2, 1, 1, 2)
+    >>> maps = Maps(
+    ...     values=np.array([left, right, left, right]),
+    ...     items=pd.DataFrame({"sample": [0, 0, 1, 1], "mode": [0, 1, 0, 1]}),
+    ...     layer="conv",
+    ...     target="top class",
+    ... )
+    >>> table = overlap_summary(map_overlap(maps, area=0.5))
+    >>> table.query("measure == 'iou'")[["kind", "value", "chance", "n_pairs"]]
+                        kind  value  chance  n_pairs
+    3   two modes, one image    0.0     0.0        2
+    4   one mode, two images    1.0     0.0        2
+    5  two modes, two images    0.0     0.0        2
     """
     images, number = np.unique(table[["first_sample", "second_sample"]], return_inverse=True)
     first, second = number.reshape(-1, 2).T

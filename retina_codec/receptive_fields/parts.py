@@ -34,6 +34,18 @@ def share_of_field(parts: Fields, *, n_bootstraps: int = 500, seed: int = 0) -> 
     References
     ----------
     Efron & Tibshirani (1993), An Introduction to the Bootstrap.
+
+    Examples
+    --------
+    >>> parts = Fields(
+    ...     values=np.array([3.0, 1.0, 3.0, 1.0]).reshape(4, 1, 1, 1),
+    ...     items=pd.DataFrame({"cell": 0, "sample": [7, 7, 9, 9], "mode": [0, -1, 0, -1]}),
+    ...     frame_rate_hz=100.0,
+    ... )
+    >>> share_of_field(parts)
+       cell  mode  share   low  high
+    0     0     0   0.75  0.75  0.75
+    1     0    -1   0.25  0.25  0.25
     """
     table, rng, rows = parts.items, np.random.default_rng(seed), []
     n_parts = table["mode"].nunique()
@@ -68,6 +80,15 @@ def mean_parts(parts: Fields) -> Fields:
     -------
     Fields
         One item for each cell and mode.
+
+    Examples
+    --------
+    >>> items = pd.DataFrame({"cell": 0, "sample": [7, 7, 9, 9], "mode": [0, -1, 0, -1]})
+    >>> items["label"] = ["mode 0", "unexplained"] * 2
+    >>> values = np.array([3.0, 1.0, 5.0, 1.0]).reshape(4, 1, 1, 1)
+    >>> means = mean_parts(Fields(values=values, items=items, frame_rate_hz=100.0))
+    >>> dict(zip(means.items["label"], means.values.ravel().tolist(), strict=True))
+    {'cell 0, mode 0': 4.0, 'cell 0, unexplained': 1.0}
     """
     table = parts.items
     keys = table[["cell", "mode"]].drop_duplicates().reset_index(drop=True)
@@ -113,6 +134,17 @@ def two_moments(parts: Fields, *, cell: int, most: int = 4, alike: float = 0.5) 
     ------
     ValueError
         If there are no two moments at which the cell fires alike.
+
+    Examples
+    --------
+    >>> items = pd.DataFrame({"cell": 0, "sample": [7, 7, 9, 9], "mode": [0, -1, 0, -1]})
+    >>> items = items.assign(time_s=items["sample"] / 100, rate_hz=20.0)
+    >>> values = np.array([[3.0, 0.0], [1.0, 0.0], [0.0, 3.0], [0.0, 1.0]]).reshape(4, 1, 1, 2)
+    >>> shown = two_moments(Fields(values=values, items=items, frame_rate_hz=100.0), cell=0)
+    >>> shown.items.query("label == 'mode 0'")[["sample", "rate_hz", "label", "share"]]
+       sample  rate_hz   label  share
+    1     7.0     20.0  mode 0   0.75
+    5     9.0     20.0  mode 0   0.75
     """
     table = parts.items[parts.items["cell"] == cell]
     n_parts = table["mode"].nunique()
@@ -137,6 +169,70 @@ def two_moments(parts: Fields, *, cell: int, most: int = 4, alike: float = 0.5) 
     return Fields(
         values=np.array(maps, dtype=np.float32).reshape(-1, 1, *shape),
         items=pd.DataFrame(rows),
+        frame_rate_hz=parts.frame_rate_hz,
+        pixel_um=parts.pixel_um,
+        unit=parts.unit,
+    )
+
+
+def moment_maps(parts: Fields, *, most: int = 4) -> Fields:
+    """Show the parts of the field of one moment as maps.
+
+    Parameters
+    ----------
+    parts
+        Of `attribute_to_modes`, for one sample and one cell.
+    most
+        How many modes are shown at the most, those that hold most of the field; what holds nothing
+        of it is left out.
+
+    Returns
+    -------
+    Fields
+        With one lag, as in `two_moments`: "IRF", the modes, "other modes" and "unexplained", which
+        sum to the IRF; with `share`, see `share_of_field`, and `mode` (NaN for what is no mode).
+
+    Raises
+    ------
+    ValueError
+        If there are several moments or cells, or the field is zero everywhere.
+
+    Examples
+    --------
+    >>> from retina_codec.receptive_fields import attribute_to_channels, attribute_to_modes
+    >>> from retina_codec.contributions import integrated_gradients, population_sum
+    >>> from retina_codec.decomposition import NonNegativeFactors, decompose
+    >>> from retina_codec.networks import windows_for
+    >>> from retina_codec.simulation import Circuit
+    >>> from retina_codec.stimuli import Screen, natural_scenes
+    >>> circuit = Circuit(shape=(18, 18), history=8, cells_per_type=1)
+    >>> samples = windows_for(circuit, natural_scenes(n_frames=68, screen=Screen((18, 18))))
+    >>> record = integrated_gradients(
+    ...     circuit, samples, layers=["bipolar"], target=population_sum(), progress=False
+    ... )["bipolar"]
+    >>> modes = decompose(record, NonNegativeFactors(n_modes=3))
+    >>> parts = attribute_to_channels(circuit, samples, layer="bipolar", cells=[2], index=[30])
+    >>> maps = moment_maps(attribute_to_modes(parts, record, modes))
+    >>> bool(np.allclose(maps.values[0], maps.values[1:].sum(axis=0), atol=1e-6))
+    True
+    """
+    about = parts.items[["cell", "sample", "time_s", "rate_hz"]].drop_duplicates()
+    if len(about) != 1:
+        msg = f"Expected the parts of one moment of one cell, got {len(about)}. Pick one."
+        raise ValueError(msg)
+    values = np.asarray(parts.values, dtype=float)
+    values = values.reshape(*values.shape[:2], -1)
+    if not values.sum(axis=0).any():
+        msg = "The field is zero everywhere: the cell is silent there. Choose another moment."
+        raise ValueError(msg)
+    maps, named = _projected(values, parts.items["mode"].to_numpy(), most)
+    table = pd.DataFrame([{**about.iloc[0], **one} for one in named])
+    table["mode"] = pd.to_numeric(table["label"].str.removeprefix("mode "), errors="coerce")
+    table = table.astype({"cell": int, "sample": int})
+    held = np.array([one.any() for one in maps])
+    return Fields(
+        values=np.array(maps, dtype=np.float32)[held].reshape(-1, 1, *parts.values.shape[2:]),
+        items=table[held].reset_index(drop=True),
         frame_rate_hz=parts.frame_rate_hz,
         pixel_um=parts.pixel_um,
         unit=parts.unit,

@@ -53,10 +53,49 @@ def as_baseline(baseline: Baseline, images: torch.Tensor) -> torch.Tensor:
     return torch.as_tensor(baseline, dtype=images.dtype, device=images.device)
 
 
-def at_pixels(network: nn.Module, batch: torch.Tensor, how: "How", weights, *, rest: bool):
+def at_pixels(
+    network: nn.Module,
+    batch: torch.Tensor,
+    how: "How",
+    weights: Float[np.ndarray, "sample channel item"],
+    *,
+    rest: bool,
+) -> tuple[Float[torch.Tensor, "sample map colour y x"], Float[torch.Tensor, " sample"]]:
     """Follow gradients through the weighted units down to the pixels; see `mode_maps`.
 
     Maps sum exactly; but gradients of deep networks are speckled, and neighbours cancel.
+
+    Parameters
+    ----------
+    network
+        Frozen.
+    batch
+        Images "sample colour y x".
+    how
+        The settings of `mode_maps`.
+    weights
+        How much of each channel counts, "sample channel item".
+    rest
+        Whether a last item is asked for: what goes round the layer.
+
+    Returns
+    -------
+    Maps "sample item colour y x", and the target at each image.
+
+    Raises
+    ------
+    ValueError
+        If the layer has other channels than the weights.
+
+    Examples
+    --------
+    >>> from retina_codec.contributions import top_class
+    >>> from retina_codec.receptive_fields import channel_map
+    >>> network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 2))
+    >>> images = np.ones((1, 3, 8, 8), np.float32)
+    >>> how = {"layer": "0", "channels": [0], "target": top_class()}
+    >>> channel_map(network, images, **how, seen_at=at_pixels).values.shape
+    (1, 3, 8, 8)
     """
     value_of, at_image = fixed(network, batch, how.target)
     total = 0.0
@@ -72,20 +111,48 @@ def at_pixels(network: nn.Module, batch: torch.Tensor, how: "How", weights, *, r
     return total * (batch - as_baseline(how.baseline, batch))[:, None], at_image
 
 
-def at_units(network: nn.Module, batch: torch.Tensor, how: "How", weights, *, rest: bool):
+def at_units(
+    network: nn.Module,
+    batch: torch.Tensor,
+    how: "How",
+    weights: Float[np.ndarray, "sample channel item"],
+    *,
+    rest: bool,
+) -> tuple[Float[torch.Tensor, "sample map colour y x"], Float[torch.Tensor, " sample"]]:
     """Stop at the positions of the weighted units, and enlarge the layer's map to the image.
 
     Coarse, but calm: ``sum over channels of w (dT / dz) (z - z at the baseline)``, with one colour,
     for layers of maps. Sums stay where the image is a whole multiple of the map.
 
+    Parameters
+    ----------
+    network, batch, how, weights
+        As in `at_pixels`.
+    rest
+        False: what goes round a layer has no places there.
+
+    Returns
+    -------
+    Maps "sample item 1 y x", and the target at each image.
+
     Raises
     ------
     ValueError
-        If the layer has no maps, or for what goes round it.
+        If the layer has no maps or other channels than the weights, or for what goes round it.
 
     References
     ----------
     Draelos & Carin (2020), arXiv:2011.08891.
+
+    Examples
+    --------
+    >>> from retina_codec.contributions import top_class
+    >>> from retina_codec.receptive_fields import channel_map
+    >>> network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 2))
+    >>> images = np.ones((1, 3, 8, 8), np.float32)
+    >>> how = {"layer": "0", "channels": [0], "target": top_class()}
+    >>> channel_map(network, images, **how, seen_at=at_units).values.shape
+    (1, 1, 8, 8)
     """
     value_of, at_image = fixed(network, batch, how.target)
     slopes, (grey, units) = 0.0, _units(network, batch, how)

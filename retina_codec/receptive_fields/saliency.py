@@ -27,6 +27,19 @@ def gradient_times_input(
 ) -> Float[np.ndarray, "sample y x"]:
     """Gradient of the target at the image times the image, summed over colours.
 
+    Parameters
+    ----------
+    network
+        From images to outputs; left as it was.
+    images
+        Slice into batches "sample colour y x".
+    target
+        What is explained; what it chooses (a class), it chooses at the image.
+
+    Returns
+    -------
+    One map for each image; larger where a pixel raises the target more.
+
     References
     ----------
     Shrikumar, Greenside & Kundaje (2017), ICML, arXiv:1704.02685.
@@ -53,9 +66,26 @@ def integrated_gradients_map(n_steps: int = 20, *, baseline: Baseline = 0.0) -> 
     baseline
         Number or array that broadcasts to an image.
 
+    Returns
+    -------
+    A function from network, images and target to maps, as `causal.insertion_deletion` compares
+    them.
+
+    Notes
+    -----
+    The sum of a map is the target at the image less that at the baseline, but for the steps.
+
     References
     ----------
     Sundararajan, Taly & Yan (2017), ICML, arXiv:1703.01365.
+
+    Examples
+    --------
+    >>> from retina_codec.contributions import one_cell
+    >>> network = nn.Sequential(nn.Flatten(), nn.ReLU())
+    >>> image = np.array([[[[2.0, -1.0], [0.5, 0.0]]]], np.float32)
+    >>> integrated_gradients_map(n_steps=10)(network, image, one_cell(0)).round(6).tolist()
+    [[[2.0, 0.0], [0.0, 0.0]]]
     """
 
     def integrated(network, images, target):
@@ -72,6 +102,10 @@ def grad_cam(layer: str) -> Saliency:
     layer
         Puts out "sample channel y x"; its maps are enlarged to the image, linearly.
 
+    Returns
+    -------
+    A function from network, images and target to maps. ValueError if the layer puts out no maps.
+
     Notes
     -----
     ``relu(sum over channels of mean over space of (dT / dz) times z)``.
@@ -79,6 +113,14 @@ def grad_cam(layer: str) -> Saliency:
     References
     ----------
     Selvaraju et al. (2017), ICCV, arXiv:1610.02391.
+
+    Examples
+    --------
+    >>> from retina_codec.contributions import top_class
+    >>> network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 2))
+    >>> cam = grad_cam("0")(network, np.ones((2, 3, 8, 8), np.float32), top_class())
+    >>> cam.shape, bool((cam >= 0).all())
+    ((2, 8, 8), True)
     """
 
     def cam(network, images, target):
@@ -123,6 +165,33 @@ def mode_map(
         Which samples of the contributions the images are; None if they are all.
     **how
         As in `mode_maps`.
+
+    Returns
+    -------
+    A function from network, images and target to maps. ValueError if it gets another number of
+    images than `index` tells of.
+
+    Raises
+    ------
+    ValueError
+        If contributions and modes do not belong together, or there is no such mode.
+
+    References
+    ----------
+    Melander et al. (2026), arXiv:2603.06557.
+
+    Examples
+    --------
+    >>> from retina_codec.contributions import integrated_gradients, top_class
+    >>> from retina_codec.decomposition import NonNegativeFactors, decompose
+    >>> network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+    >>> images = np.random.default_rng(0).normal(size=(20, 3, 8, 8)).astype(np.float32)
+    >>> found = integrated_gradients(
+    ...     network, images, layers=["1"], target=top_class(), progress=False
+    ... )["1"]
+    >>> of_mode = mode_map(found, decompose(found, NonNegativeFactors(2)), which=[0], index=[5, 6])
+    >>> of_mode(network, images[5:7], top_class()).shape
+    (2, 8, 8)
     """
     every = np.arange(len(contributions.values)) if index is None else np.asarray(index, dtype=int)
     check_modes(which, len(modes.dictionary), lowest=NO_MODE)
@@ -152,6 +221,15 @@ def mode_map(
 def random_map(seed: int = 0) -> Saliency:
     """Independent noise: what no map may be worse than.
 
+    Parameters
+    ----------
+    seed
+        Of the noise.
+
+    Returns
+    -------
+    A function from network, images and target to maps; of these only the images' size counts.
+
     Examples
     --------
     >>> random_map()(None, np.zeros((2, 3, 4, 5)), None).shape
@@ -167,6 +245,17 @@ def random_map(seed: int = 0) -> Saliency:
 def centre_map(network: nn.Module, images: Any, target: Target) -> Float[np.ndarray, "sample y x"]:
     """Nearness to the middle of the image: photographers put there what they show.
 
+    Parameters
+    ----------
+    network, target
+        Anything; they do not count.
+    images
+        Their size counts.
+
+    Returns
+    -------
+    The same map for each image: 0 in the middle, negative elsewhere.
+
     Examples
     --------
     >>> anything = lambda output, _: output
@@ -181,9 +270,27 @@ def centre_map(network: nn.Module, images: Any, target: Target) -> Float[np.ndar
 def edge_map(network: nn.Module, images: Any, target: Target) -> Float[np.ndarray, "sample y x"]:
     """Strength of edges in the mean colour: a map that knows the image, but not the network.
 
+    Parameters
+    ----------
+    network, target
+        Anything; they do not count.
+    images
+        "sample colour y x".
+
+    Returns
+    -------
+    Length of the gradient (Sobel filter) of the mean over colours, for each pixel.
+
     References
     ----------
     Adebayo et al. (2018), NeurIPS, arXiv:1810.03292.
+
+    Examples
+    --------
+    >>> image = np.zeros((1, 3, 4, 4))
+    >>> image[..., 2:] = 1.0  # a vertical edge in the middle
+    >>> edge_map(nn.Identity(), image, lambda output, _: output)[0, 0].tolist()
+    [0.0, 16.0, 16.0, 0.0]
     """
     grey = np.asarray(images[:], dtype=float).mean(axis=1)
     return np.hypot(sobel(grey, axis=1), sobel(grey, axis=2))

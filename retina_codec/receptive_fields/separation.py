@@ -24,6 +24,16 @@ def separate_space_time(fields: Fields) -> Fields:
     fields
         Fields without values (NaN) keep NaN.
 
+    Returns
+    -------
+    Fields
+        The same, with `space`, `time_course` and `separability`.
+
+    Raises
+    ------
+    ValueError
+        If the fields have no values.
+
     Examples
     --------
     >>> import pandas as pd

@@ -80,6 +80,15 @@ def transitions(
     References
     ----------
     Goodman (1968), Journal of the American Statistical Association 63:1091-1131.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import planted_contributions
+    >>> _, modes = planted_contributions(n_modes=2, n_samples=400, active=0.3, burst=8.0)
+    >>> transitions(modes, most=2, n_draws=100)[["from", "to", "n"]]
+       from    to   n
+    0  none     0  23
+    1     0  none  24
     """
     names, _, _ = episodes(np.array(combination_of_each(active_modes(modes, threshold=threshold))))
     frequent = combinations(modes, threshold=threshold)["combination"].head(most).tolist()

@@ -31,6 +31,7 @@ from ._lazy import Joined, Picked, Scaled
 from ._load_arrays import load_arrays
 from ._nwb import load_intervals
 from ._open_hdf5 import open_hdf5
+from ._sample import sample_recording
 from ._splits import with_splits
 from ._write_nwb import write_nwb
 from .public import fetch, public_data
@@ -58,6 +59,7 @@ __all__ = [
     "published_cells",
     "refused",
     "resampled",
+    "sample_recording",
     "trimmed",
     "write_nwb",
 ]
@@ -69,7 +71,24 @@ NWB_OPTIONS = ("stimulus", "repeats", "axes", "colour", "timing")
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: its name, how it is recognised and read, and the options of its reader."""
+    """A file format: how it is recognised by what is inside, and the function that reads it.
+
+    Attributes
+    ----------
+    name
+        What it is called.
+    recognises
+        Whether an open file, or group of Zarr, is of this format.
+    read
+        From the path, what is open, and the options to a recording.
+    options
+        Arguments of `load_recording` that apply to it.
+
+    Examples
+    --------
+    >>> [(known.name, known.options) for known in FORMATS][2]
+    ('lab HDF5', ('response', 'skip_frames', 'n_blocks'))
+    """
 
     name: str
     recognises: Callable[[Any], bool]
@@ -86,6 +105,7 @@ FORMATS = (
     Format("lab HDF5", _lab_hdf5.recognises, _lab_hdf5.read, options=LAB),
     Format("open-retina session", _open_retina.recognises, _open_retina.read, options=OPEN_RETINA),
 )
+"""All formats, in the order in which a file is compared with them."""
 
 
 def load_recording(

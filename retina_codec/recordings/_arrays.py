@@ -58,6 +58,11 @@ def from_arrays(
     name, source
         What was shown; where the recording came from.
 
+    Returns
+    -------
+    Recording
+        Lazy frames stay where they are.
+
     Raises
     ------
     ValueError

@@ -18,10 +18,16 @@ CHANNELS = (1, 3, 4)
 BLOCK_FRAMES = 1000
 
 Colour = Callable[[np.ndarray], np.ndarray]
+"""From frames "time y x channel" to "time y x"."""
 
 
 def luminance(frames: Real[np.ndarray, "time y x channel"]) -> Float[np.ndarray, "time y x"]:
     """Luma of red, green and blue (ITU-R 601-2); a fourth channel (alpha) does not count.
+
+    Parameters
+    ----------
+    frames
+        Of a movie in colour; 3 or 4 channels.
 
     Examples
     --------
@@ -33,6 +39,16 @@ def luminance(frames: Real[np.ndarray, "time y x channel"]) -> Float[np.ndarray,
 
 def one_channel(number: int) -> Colour:
     """Return a function that takes one channel of a colour movie, from 0.
+
+    Parameters
+    ----------
+    number
+        Of the channel.
+
+    Returns
+    -------
+    Callable
+        From frames "time y x channel" to "time y x"; a ValueError if there is no such channel.
 
     Examples
     --------

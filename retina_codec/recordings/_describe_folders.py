@@ -1,11 +1,13 @@
-"""What is in the folders that this package writes: networks and runs. Only JSON is read."""
+"""What is in the folders that this package writes: networks and runs. No code is read."""
 
 import json
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 CONFIG, WEIGHTS, SCORES = "config.json", "weights.safetensors", "scores.json"
-SUMMARY, REPORT = "summary.json", "report.html"
+RUN_FILE, SUMMARY, REPORT = "run.toml", "summary.json", "report.html"
 MOST_BYTES = 10_000_000
 
 
@@ -16,7 +18,7 @@ def is_network(folder: Path) -> bool:
 
 def is_run(folder: Path) -> bool:
     """Whether a folder looks like that of a run."""
-    return (folder / CONFIG).is_file() and {"settings", "inputs"} <= set(_json(folder / CONFIG))
+    return (folder / RUN_FILE).is_file() and "inputs" in _read(folder / RUN_FILE, tomllib.loads)
 
 
 def describe_network(folder: Path) -> dict[str, Any]:
@@ -34,18 +36,18 @@ def describe_network(folder: Path) -> dict[str, Any]:
 
 def describe_run(folder: Path) -> dict[str, Any]:
     """Tell settings and inputs, what is done, and what was found."""
-    config = _json(folder / CONFIG)
+    settings = _read(folder / RUN_FILE, tomllib.loads)
     summary = _json(folder / SUMMARY) if (folder / SUMMARY).is_file() else {}
     done = sorted(
         path.name
         for path in folder.iterdir()
-        if not path.name.startswith(".") and path.suffix != ".partial" and path.name != CONFIG
+        if not path.name.startswith(".") and path.suffix != ".partial" and path.name != RUN_FILE
     )
     return {
         "path": str(folder),
         "kind": "run",
-        "settings": config["settings"],
-        "inputs": config["inputs"],
+        "inputs": settings.pop("inputs"),
+        "settings": settings,
         "is_finished": (folder / REPORT).is_file() and bool(summary),
         "done": done,
         "findings": list(summary.get("findings", ())),
@@ -66,15 +68,23 @@ def _is_number(value: Any) -> bool:
 
 def _json(path: Path) -> dict[str, Any]:
     """Read an object of JSON; anything else is an error in one line."""
+    return _read(path, json.loads)
+
+
+def _read(path: Path, loads: Callable[[str], Any]) -> dict[str, Any]:
+    """Read names and values of JSON or TOML; anything else is an error in one line."""
     if path.stat().st_size > MOST_BYTES:
         msg = f"{path} is too large for settings ({path.stat().st_size} bytes)."
         raise ValueError(msg)
     try:
-        found = json.loads(path.read_text())
+        found = loads(path.read_text())
     except (ValueError, RecursionError) as error:
-        msg = f"{path} is no JSON ({error})."
+        msg = f"{path} is no {KINDS[loads]} ({error})."
         raise ValueError(msg) from error
     if not isinstance(found, dict):
         msg = f"{path} holds no settings: expected an object of JSON, got {type(found).__name__}."
         raise ValueError(msg)
     return found
+
+
+KINDS = {json.loads: "JSON", tomllib.loads: "TOML"}

@@ -37,6 +37,7 @@ class Clock:
 
 
 Timing = Callable[[np.ndarray, int], Clock]
+"""From measured times (s) and the number of frames to when which frame was on the screen."""
 
 
 def regular_edges(
@@ -121,6 +122,18 @@ def as_recorded(timestamps: Real[np.ndarray, " time"], n_frames: int) -> Clock:
     The rates in a gap are unknown (NaN). Windows that reach back over a gap hold the frames before
     it, at lags that are too short by its length; `filled` keeps the lags right.
 
+    Parameters
+    ----------
+    timestamps
+        Begin of each frame in seconds, as measured.
+    n_frames
+        Frames of the movie.
+
+    Returns
+    -------
+    Clock
+        When which frame was on the screen.
+
     Raises
     ------
     ValueError
@@ -138,6 +151,21 @@ def as_recorded(timestamps: Real[np.ndarray, " time"], n_frames: int) -> Clock:
 
 def filled(timestamps: Real[np.ndarray, " time"], n_frames: int) -> Clock:
     """Go on showing the last frame before a gap, as a screen does when the next one comes late.
+
+    Parameters
+    ----------
+    timestamps, n_frames
+        As in `as_recorded`.
+
+    Returns
+    -------
+    Clock
+        When which frame was on the screen, without gaps.
+
+    Raises
+    ------
+    ValueError
+        If there is not one time for each frame, or the times do not ascend.
 
     Examples
     --------
@@ -158,10 +186,28 @@ def filled(timestamps: Real[np.ndarray, " time"], n_frames: int) -> Clock:
 def refused(timestamps: Real[np.ndarray, " time"], n_frames: int) -> Clock:
     """Take the times if there is no gap among them.
 
+    Parameters
+    ----------
+    timestamps, n_frames
+        As in `as_recorded`.
+
+    Returns
+    -------
+    Clock
+        When which frame was on the screen.
+
     Raises
     ------
     ValueError
-        If there is one.
+        If there is one, or as `as_recorded` does.
+
+    Examples
+    --------
+    >>> refused(np.array([0.0, 0.1, 0.2]), 3).edges.round(3).tolist()
+    [0.0, 0.1, 0.2, 0.3]
+    >>> refused(np.array([0.0, 0.1, 0.2, 0.6]), 4)
+    Traceback (most recent call last):
+    ValueError: 1 frames last longer than 1.5 x the median of 0.1 s; the first is frame 2 ...
     """
     durations = np.diff(timestamps)
     if sentence := _about_gaps(durations, np.median(durations)):
@@ -171,6 +217,21 @@ def refused(timestamps: Real[np.ndarray, " time"], n_frames: int) -> Clock:
 
 def trimmed(timestamps: Real[np.ndarray, " time"], n_frames: int) -> Clock:
     """Cut times or frames at the end, whichever are more; a movie may not be shown to its end.
+
+    Parameters
+    ----------
+    timestamps, n_frames
+        As in `as_recorded`; they need not be equally many.
+
+    Returns
+    -------
+    Clock
+        When which frame was on the screen, as long as the shorter of the two.
+
+    Raises
+    ------
+    ValueError
+        If the times that are kept do not ascend, or are fewer than two.
 
     Examples
     --------
@@ -187,6 +248,17 @@ def resampled(frame_rate_hz: float) -> Timing:
     """Return a function that puts frames on a regular clock: what was on the screen at each tick.
 
     For frames of unequal length, such as flashed pictures.
+
+    Parameters
+    ----------
+    frame_rate_hz
+        Ticks per second.
+
+    Returns
+    -------
+    Callable
+        From timestamps and the number of frames to a `Clock`, like `as_recorded`; it raises a
+        ValueError if they do not fit each other.
 
     Examples
     --------

@@ -87,6 +87,8 @@ def load_interneurons(
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
         If there is no such stimulus, or movie and potentials do not fit each other.
 

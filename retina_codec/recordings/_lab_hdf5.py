@@ -196,8 +196,22 @@ def load_stas(path: str | Path) -> Fields:
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
         If the file holds none, or they are not all (lag, y, x) of one size.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with h5py.File(f"{folder}/whitenoise.h5", "w") as file:
+    ...         file["train/time"] = np.arange(50) / 100
+    ...         for name in ("cell01", "cell02"):
+    ...             file[f"train/stas/{name}"] = np.zeros((4, 6, 6))
+    ...     fields = load_stas(f"{folder}/whitenoise.h5")
+    >>> fields.values.shape, fields.items["name"].tolist()
+    ((2, 4, 6, 6), ['cell01', 'cell02'])
     """
     path = Path(path).expanduser()
     with naming(path), open_hdf5(path) as file:

@@ -92,6 +92,16 @@ class Joined:
 
     Slices, integers and lists of frames pick along the first axis; `numpy.asarray` reads all.
 
+    Parameters
+    ----------
+    parts
+        Arrays "time y x" whose frames have one size.
+
+    Raises
+    ------
+    ValueError
+        If frames differ in size.
+
     Examples
     --------
     >>> movie = Joined([np.zeros((3, 2, 2)), np.ones((2, 2, 2))])
@@ -160,6 +170,13 @@ class Joined:
 class Scaled:
     """A movie times a factor plus an offset, computed for the frames that are asked for.
 
+    Parameters
+    ----------
+    frames
+        Array "time y x".
+    factor, offset
+        Multiplied with each pixel, and then added.
+
     Examples
     --------
     >>> Scaled(np.full((4, 2, 2), 255, dtype=np.uint8), factor=1 / 255, offset=-0.5)[0, 0, 0]
@@ -183,6 +200,15 @@ class Scaled:
 
 class Picked:
     """Frames of a movie in the order in which they were shown; -1 stands for a blank screen.
+
+    Parameters
+    ----------
+    frames
+        Array "time y x".
+    index
+        Number of the frame that each one shows, or -1.
+    blank
+        Value of all pixels of a blank screen.
 
     Examples
     --------

@@ -61,6 +61,8 @@ def load_arrays(
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
         If a variable is missing (the message lists those that are there), cannot be read, or does
         not fit the others.

@@ -98,8 +98,25 @@ def load_intervals(path: str | Path, name: str) -> pd.DataFrame:
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
         If there is no such table, or the file is not HDF5.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from datetime import UTC, datetime
+    >>> from pynwb import NWBHDF5IO, NWBFile
+    >>> nwb = NWBFile("example", "1", datetime(2026, 1, 1, tzinfo=UTC))
+    >>> nwb.add_trial_column("contrast", "Of the grating.")
+    >>> nwb.add_trial(start_time=0.0, stop_time=0.5, contrast=0.2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with NWBHDF5IO(f"{folder}/retina.nwb", "w") as io:
+    ...         io.write(nwb)
+    ...     load_intervals(f"{folder}/retina.nwb", "trials")
+       start_time  stop_time  contrast
+    0         0.0        0.5       0.2
     """
     path = Path(path).expanduser()
     with naming(path), open_hdf5(path) as file:

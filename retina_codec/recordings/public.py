@@ -79,6 +79,12 @@ def fetch(
         If the server cannot be reached, refuses, or breaks off.
     ImportError
         If the optional package pooch is missing.
+
+    Examples
+    --------
+    >>> fetch("maheswaranathan_2032")
+    Traceback (most recent call last):
+    ValueError: No public recording 'maheswaranathan_2032'. ... Did you mean 'maheswaranathan_2023'?
     """
     chosen = _chosen(name, _one(name, _sets(registry)), file)
     if Path(name).name != name or name in (".", ".."):

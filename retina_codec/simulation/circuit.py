@@ -113,7 +113,13 @@ class Circuit(nn.Module):
     def forward(
         self, window: Float[torch.Tensor, "batch lag y x"]
     ) -> Float[torch.Tensor, "batch cell"]:
-        """Return the firing rate of each cell in Hz."""
+        """Return the firing rate of each cell in Hz.
+
+        Parameters
+        ----------
+        window
+            Contrast of the last frames, oldest lag first.
+        """
         bipolar = self.bipolar(window)
         both = torch.cat([bipolar, self.amacrine(bipolar)], dim=1)
         return self.output(self.ganglion(both.flatten(1)))

@@ -42,6 +42,11 @@ def simulate_recording(
     seed
         Of the default movie and of the spikes.
 
+    Returns
+    -------
+    Recording
+        With the splits "train" and "test", spike times, repeats, and the type of each cell.
+
     Raises
     ------
     ValueError
@@ -83,7 +88,29 @@ def simulate_recording(
 
 
 def circuit_rates(circuit: Circuit, stimulus: Stimulus) -> np.ndarray:
-    """Return the true rates "time cell" in Hz; the screen was grey before the first frame."""
+    """Return the true rates in Hz; the screen was grey before the first frame.
+
+    Parameters
+    ----------
+    circuit
+        The retina.
+    stimulus
+        A contrast movie of the circuit's size.
+
+    Returns
+    -------
+    np.ndarray
+        "time cell": one rate for each frame and cell.
+
+    Examples
+    --------
+    >>> from retina_codec.stimuli import white_noise
+    >>> screen = Screen((20, 20))
+    >>> circuit = Circuit(shape=screen.shape, history=20, cells_per_type=1)
+    >>> rates = circuit_rates(circuit, white_noise(n_frames=30, screen=screen))
+    >>> rates.shape, f"{rates[0, 0]:.2f} Hz"  # The first frame comes after grey.
+    ((30, 4), '0.39 Hz')
+    """
     frames = np.asarray(stimulus.frames, dtype=np.float32)
     grey = np.zeros((circuit.history, *frames.shape[1:]), dtype=np.float32)
     padded = Stimulus(frames=np.concatenate([grey, frames]), frame_rate_hz=stimulus.frame_rate_hz)

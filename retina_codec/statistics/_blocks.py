@@ -54,6 +54,17 @@ def time_blocks(
 def block_numbers(n_samples: int, *, n_blocks: int = N_BLOCKS) -> Int[np.ndarray, " sample"]:
     """Return the number of the block of time of each sample; blocks are of equal length.
 
+    Parameters
+    ----------
+    n_samples
+        Length of the recording in samples.
+    n_blocks
+        Number of blocks.
+
+    Returns
+    -------
+    From 0, in order of time.
+
     Raises
     ------
     ValueError
@@ -74,6 +85,19 @@ def resampled_blocks(
     n_samples: int, rng: np.random.Generator, *, n_blocks: int = N_BLOCKS
 ) -> Int[np.ndarray, " drawn"]:
     """Draw blocks of time with replacement (block bootstrap), and return their samples.
+
+    Parameters
+    ----------
+    n_samples
+        Length of the recording in samples.
+    rng
+        Draws the blocks.
+    n_blocks
+        Number of blocks; as many are drawn.
+
+    Returns
+    -------
+    Numbers of samples, block after block; those of a block that was drawn twice are there twice.
 
     Raises
     ------
@@ -98,6 +122,19 @@ def block_draws(
     n_blocks: int, n_draws: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "draw block"]:
     """How often each block is in each draw of a block bootstrap; for numbers summed over blocks.
+
+    Parameters
+    ----------
+    n_blocks
+        Number of blocks; as many are in each draw.
+    n_draws
+        Number of draws.
+    rng
+        Draws them.
+
+    Returns
+    -------
+    Counts from 0; a draw times sums over blocks is the sum over that draw.
 
     Examples
     --------

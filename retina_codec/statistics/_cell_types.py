@@ -115,7 +115,7 @@ def cell_types(
 
     References
     ----------
-    Melander et al. (2026), arXiv 2603.06557, figure 8C.
+    Melander et al. (2026), arXiv:2603.06557, figure 8C.
     Tibshirani, Walther & Hastie (2001), Journal of the Royal Statistical Society B 63:411-423.
     Maechler et al., R package cluster, `clusGap`: the rule "globalSEmax".
     Hennig (2007), Computational Statistics & Data Analysis 52:258-271 (stability).
@@ -165,6 +165,17 @@ def cell_types(
 def agreement_with_types(labels: Collection[Any], truth: Collection[Any]) -> float:
     """Return the adjusted Rand index of clusters and types: 1 for the same, 0 by chance.
 
+    Parameters
+    ----------
+    labels
+        Cluster of each cell; how they are named makes no difference.
+    truth
+        Type of each cell.
+
+    Returns
+    -------
+    Below 0 where they agree less than by chance.
+
     References
     ----------
     Hubert & Arabie (1985), Journal of Classification 2:193-218.
@@ -198,6 +209,19 @@ def type_recovery(found: CellTypes, truth: Collection[Any]) -> pd.DataFrame:
     ------
     ValueError
         If `truth` does not have one type for each cell.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import planted_contributions
+    >>> _, modes = planted_contributions(n_modes=3, n_samples=1000)
+    >>> noise = np.random.default_rng(0).normal(size=(1000, 12))
+    >>> rates = np.repeat(modes.loadings, 4, axis=1) + 0.3 * noise
+    >>> found = cell_types(rates, modes, most=4, n_bootstraps=2, n_references=5, n_nulls=4)
+    >>> table = type_recovery(found, ["OFF fast"] * 4 + ["OFF slow"] * 4 + ["ON"] * 4)
+    >>> table[["by", "agreement"]].head(2)
+                   by  agreement
+    0           modes        1.0
+    1  modes, k known        1.0
     """
     n_cells = len(found.labels)
     if len(truth) != n_cells:

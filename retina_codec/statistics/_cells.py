@@ -31,9 +31,24 @@ def mode_cells(
     One row for each cell: `cell`, `cluster` (see `cell_clusters`), and in "mode 0", "mode 1", ...
     Pearson's r of its rate with each loading.
 
+    Raises
+    ------
+    ValueError
+        If rates and loadings differ in length.
+
     References
     ----------
-    Melander et al. (2026), arXiv 2603.06557, figure 8C.
+    Melander et al. (2026), arXiv:2603.06557, figure 8C.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import planted_contributions
+    >>> _, modes = planted_contributions(n_modes=2, n_samples=300)
+    >>> noise = np.random.default_rng(0).normal(size=(300, 4))
+    >>> rates = modes.loadings[:, [0, 0, 1, 1]] + 0.3 * noise  # two cells go with each mode
+    >>> table = mode_cells(rates, modes)
+    >>> table.columns.tolist(), (table["mode 0"] > 0.5).tolist()
+    (['cell', 'cluster', 'mode 0', 'mode 1'], [True, True, False, False])
     """
     r = np.nan_to_num(pearson(np.asarray(modes.loadings), np.asarray(rates)).T)
     clusters, _ = cell_clusters(r, seed=seed)
@@ -112,7 +127,7 @@ def cell_clusters(
 
     References
     ----------
-    Melander et al. (2026), arXiv 2603.06557, figure 8C.
+    Melander et al. (2026), arXiv:2603.06557, figure 8C.
 
     Examples
     --------

@@ -13,6 +13,15 @@ from ._layers import row_correlation
 def net_of_channels(contributions: Contributions) -> Contributions:
     """Sum the promoting and the suppressing part of each channel (sign 0).
 
+    Parameters
+    ----------
+    contributions
+        Pooled to features.
+
+    Returns
+    -------
+    One feature for each channel, in the order of their numbers.
+
     Examples
     --------
     >>> from retina_codec.simulation import planted_contributions
@@ -29,6 +38,15 @@ def promoting(contributions: Contributions) -> Contributions:
     Numbers that have one sign look less sparse than those that have two, so contributions and
     activations are compared in this form.
 
+    Parameters
+    ----------
+    contributions
+        Pooled to features.
+
+    Returns
+    -------
+    One feature for each channel, never below 0.
+
     Examples
     --------
     >>> from retina_codec.simulation import planted_contributions
@@ -42,6 +60,15 @@ def promoting(contributions: Contributions) -> Contributions:
 
 def sample_correlations(a: Contributions, b: Contributions) -> Float[np.ndarray, " sample"]:
     """Pearson's r over features of two records, for each sample: how alike they are.
+
+    Parameters
+    ----------
+    a, b
+        Of the same samples and features; such as contributions and activations of a layer.
+
+    Returns
+    -------
+    0 where one of them is the same in all features.
 
     Raises
     ------

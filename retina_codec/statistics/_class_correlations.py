@@ -90,6 +90,16 @@ def permuted_correlations(
     n_draws, seed
         How many orders, and the seed of their generator.
 
+    Yields
+    ------
+    Correlations "column class" of one draw.
+
+    Raises
+    ------
+    ValueError
+        If labels and samples differ in number, a label is impossible, or there are fewer than two
+        classes.
+
     Examples
     --------
     >>> labels = np.arange(40) % 2

@@ -102,6 +102,19 @@ def is_class_mode(
 ) -> Bool[np.ndarray, " mode"]:
     """Tell which rows of a table of `class_modes` are class modes.
 
+    Parameters
+    ----------
+    table
+        Of `class_modes`, with the columns `r` and `q`.
+    least_r
+        Class modes have a larger r.
+    false_discovery_rate
+        Class modes have a smaller q.
+
+    Returns
+    -------
+    False also where q is NaN: modes that were not tested.
+
     Examples
     --------
     >>> is_class_mode(pd.DataFrame({"r": [0.3, 0.3, 0.1], "q": [0.01, np.nan, 0.01]})).tolist()

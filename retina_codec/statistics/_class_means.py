@@ -94,7 +94,7 @@ def class_dimensionality(
 
     References
     ----------
-    Melander et al. (2026), arXiv 2603.06557, figure 3.
+    Melander et al. (2026), arXiv:2603.06557, figure 3.
 
     Examples
     --------

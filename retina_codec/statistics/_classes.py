@@ -96,7 +96,7 @@ def class_modes(
 
     References
     ----------
-    Melander et al. (2026), arXiv 2603.06557, figure 5. Phipson & Smyth (2010), Statistical
+    Melander et al. (2026), arXiv:2603.06557, figure 5. Phipson & Smyth (2010), Statistical
     Applications in Genetics and Molecular Biology 9:39. Westfall & Young (1993), Resampling-Based
     Multiple Testing, Wiley (largest statistic).
 

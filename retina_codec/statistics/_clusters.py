@@ -25,6 +25,15 @@ def z_scored(correlations: Float[np.ndarray, "cell mode"]) -> Float[np.ndarray, 
 
     NaN counts as 0; modes that go with all cells alike stay at 0.
 
+    Parameters
+    ----------
+    correlations
+        Of the rate of each cell with the loading of each mode.
+
+    Returns
+    -------
+    Points, one for each cell.
+
     Examples
     --------
     >>> z_scored(np.array([[0.2, 0.5], [0.4, 0.5]]))
@@ -43,6 +52,15 @@ def directions(correlations: Float[np.ndarray, "cell mode"]) -> Float[np.ndarray
     Only which modes a cell goes with counts, not how closely: cells that are noisy, or seen
     through a smaller part of the stimulus, go with all modes less.
 
+    Parameters
+    ----------
+    correlations
+        As for `z_scored`.
+
+    Returns
+    -------
+    Points on a sphere, one for each cell; 0 for a cell that is like the mean of all.
+
     Examples
     --------
     >>> directions(np.array([[0.2, 0.3], [0.4, 0.9]])).round(2)
@@ -57,7 +75,31 @@ def directions(correlations: Float[np.ndarray, "cell mode"]) -> Float[np.ndarray
 def k_means(
     points: Float[np.ndarray, "cell axis"], k: int, seed: int = 0
 ) -> Int[np.ndarray, " cell"]:
-    """Put points into k clusters around means; the best of 10 starts."""
+    """Put points into k clusters around means; the best of 10 starts.
+
+    Parameters
+    ----------
+    points
+        One for each cell, such as `z_scored` makes.
+    k
+        Number of clusters.
+    seed
+        Of the starts.
+
+    Returns
+    -------
+    Cluster of each point, from 0.
+
+    References
+    ----------
+    Lloyd (1982), IEEE Transactions on Information Theory 28:129-137.
+
+    Examples
+    --------
+    >>> labels = k_means(np.array([[0.0], [0.1], [5.0]]), 2)
+    >>> bool(labels[0] == labels[1]), bool(labels[0] == labels[2])
+    (True, False)
+    """
     return KMeans(k, n_init=N_STARTS, random_state=seed).fit_predict(points).astype(int)
 
 
@@ -66,9 +108,27 @@ def agglomerative(
 ) -> Int[np.ndarray, " cell"]:
     """Merge points by Ward's criterion until k clusters are left; nothing is drawn.
 
+    Parameters
+    ----------
+    points
+        One for each cell, such as `z_scored` makes.
+    k
+        Number of clusters.
+    seed
+        Not used: it is there so that the method can stand in for `k_means`.
+
+    Returns
+    -------
+    Cluster of each point, from 0.
+
     References
     ----------
     Ward (1963), Journal of the American Statistical Association 58:236-244.
+
+    Examples
+    --------
+    >>> agglomerative(np.array([[0.0], [0.1], [5.0]]), 2).tolist()
+    [0, 0, 1]
     """
     return AgglomerativeClustering(k, linkage="ward").fit_predict(points).astype(int)
 
@@ -85,6 +145,21 @@ def clusterings(
     At most `most`, and fewer than there are cells; a single one if there are fewer than 3 cells or
     if all are alike.
 
+    Parameters
+    ----------
+    points
+        One for each cell.
+    method
+        `k_means`, `agglomerative` or a function like them.
+    most
+        Largest number of clusters.
+    seed
+        Of the method.
+
+    Returns
+    -------
+    One row for each number of clusters, from 1.
+
     Examples
     --------
     >>> clusterings(np.array([[0.0], [0.1], [5.0]]), method=agglomerative).tolist()
@@ -98,6 +173,22 @@ def clusterings(
 
 def silhouette(points: Float[np.ndarray, "cell axis"], labels: Int[np.ndarray, " cell"]) -> float:
     """How well clusters are separated, -1 to 1; 0 for a single cluster.
+
+    Parameters
+    ----------
+    points
+        That were clustered.
+    labels
+        Cluster of each.
+
+    Returns
+    -------
+    Mean over points.
+
+    Notes
+    -----
+    For a point with mean distance a to the others of its cluster and b to those of the nearest
+    other cluster, the silhouette is (b - a) / max(a, b).
 
     References
     ----------

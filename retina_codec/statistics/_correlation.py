@@ -71,6 +71,17 @@ def circular_shift(n_samples: int, rng: np.random.Generator) -> Int[np.ndarray, 
     takes away which moments belong together. The shift is at least 5 % of the samples in both
     directions; series must be shorter-lived than that.
 
+    Parameters
+    ----------
+    n_samples
+        Length of the series.
+    rng
+        Draws the shift.
+
+    Returns
+    -------
+    Index that brings a series into the new order.
+
     Examples
     --------
     >>> order = circular_shift(100, np.random.default_rng(0))
@@ -87,6 +98,17 @@ def permutation(n_samples: int, rng: np.random.Generator) -> Int[np.ndarray, " s
     """Null for samples without order, such as labelled images: any order.
 
     In time series it makes nearly everything significant, because neighbouring samples are alike.
+
+    Parameters
+    ----------
+    n_samples
+        How many samples there are.
+    rng
+        Draws the order.
+
+    Returns
+    -------
+    Index that brings samples into the new order.
 
     Examples
     --------

@@ -54,7 +54,7 @@ def head_sparsity(
 
     References
     ----------
-    Melander et al. (2026), arXiv 2603.06557, figure S8.
+    Melander et al. (2026), arXiv:2603.06557, figure S8.
 
     Examples
     --------

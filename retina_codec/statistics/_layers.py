@@ -25,15 +25,19 @@ def hoyer_sparsity(
     values
         Contributions, loadings or a dictionary. A sample of zeros only has sparsity 0.
 
-    Notes
-    -----
-    H = (sqrt(d) - sum |x| / sqrt(sum x^2)) / (sqrt(d) - 1) for d features. Gaussian noise has
-    about 0.21; an offset lowers it.
+    Returns
+    -------
+    Between 0 and 1.
 
     Raises
     ------
     ValueError
         If there is only one feature.
+
+    Notes
+    -----
+    H = (sqrt(d) - sum |x| / sqrt(sum x^2)) / (sqrt(d) - 1) for d features. Gaussian noise has
+    about 0.21; an offset lowers it.
 
     References
     ----------
@@ -68,6 +72,11 @@ def n_components(values: Float[np.ndarray, "sample feature"], share: float = 0.9
     Returns
     -------
     0 for data that do not vary.
+
+    Raises
+    ------
+    ValueError
+        If the share is not above 0 and at most 1.
 
     Examples
     --------
@@ -129,7 +138,15 @@ def excitation_inhibition_correlation(contributions: Contributions) -> Float[np.
 
     References
     ----------
-    Melander et al. (2026), arXiv 2603.06557, figure 3.
+    Melander et al. (2026), arXiv:2603.06557, figure 3.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import planted_contributions
+    >>> contributions, _ = planted_contributions(n_modes=4, n_features=12, n_samples=50)
+    >>> r = excitation_inhibition_correlation(contributions)
+    >>> r.shape, bool((np.abs(r) <= 1).all())
+    ((50,), True)
     """
     promotes, suppresses = _sign_pairs(contributions)
     if not len(promotes) or np.ndim(contributions.values) != 2:
@@ -148,6 +165,24 @@ def shuffled_features(
     """Control: each feature over samples in an order of its own.
 
     Keeps what each feature is like; takes away which of them are large together.
+
+    Parameters
+    ----------
+    values
+        Of a layer.
+    rng
+        Draws the orders.
+
+    Returns
+    -------
+    The same numbers, in another order in each column.
+
+    Examples
+    --------
+    >>> values = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
+    >>> shuffled = shuffled_features(values, np.random.default_rng(0))
+    >>> np.sort(shuffled, axis=0).tolist() == values.tolist()
+    True
     """
     return rng.permuted(values, axis=0)
 
@@ -159,6 +194,24 @@ def resampled_features(
 
     Those of features that never have a sign are cut off at 0, so that sign and offset alone, which
     change how sparse numbers look, are the same.
+
+    Parameters
+    ----------
+    values
+        Of a layer.
+    rng
+        Draws the numbers.
+
+    Returns
+    -------
+    As many samples and features.
+
+    Examples
+    --------
+    >>> values = np.array([[1.0, -3.0], [2.0, -1.0], [3.0, -2.0]])
+    >>> drawn = resampled_features(values, np.random.default_rng(0))
+    >>> bool((drawn[:, 0] >= 0).all()), bool((drawn[:, 1] <= 0).all())
+    (True, True)
     """
     drawn = rng.normal(values.mean(axis=0), values.std(axis=0), values.shape)
     low = np.where((values >= 0).all(axis=0), 0, -np.inf)
@@ -203,7 +256,7 @@ def layer_statistics(
 
     References
     ----------
-    Melander et al. (2026), arXiv 2603.06557, figure 3.
+    Melander et al. (2026), arXiv:2603.06557, figure 3.
 
     Examples
     --------

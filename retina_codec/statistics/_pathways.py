@@ -114,6 +114,19 @@ def pathways(
 def effective_number(shares: Float[np.ndarray, "... part"]) -> Float[np.ndarray, "..."]:
     """How many parts of equal share would be as diverse: exp(entropy).
 
+    Parameters
+    ----------
+    shares
+        Between 0 and 1; they sum to 1 over parts.
+
+    Returns
+    -------
+    From 1, one part has everything, to the number of parts, all have the same.
+
+    Notes
+    -----
+    exp(- sum of p log p) for shares p.
+
     References
     ----------
     Hill (1973), Ecology 54:427-432.
@@ -130,7 +143,20 @@ def effective_number(shares: Float[np.ndarray, "... part"]) -> Float[np.ndarray,
 def overlap(
     a: Float[np.ndarray, "... part"], b: Float[np.ndarray, "... part"]
 ) -> Float[np.ndarray, "..."]:
-    """1 - total variation of two sets of shares.
+    """How far two stimuli engage the same channels: 1 - total variation of their shares.
+
+    Parameters
+    ----------
+    a, b
+        Shares of the same parts; each sums to 1.
+
+    Returns
+    -------
+    1 if the shares are the same, 0 if no part has a share in both.
+
+    Notes
+    -----
+    1 - sum of abs(a - b) / 2.
 
     Examples
     --------

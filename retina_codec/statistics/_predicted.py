@@ -19,9 +19,24 @@ FEWEST_SAMPLES = 60
 def trees(seed: int = 0) -> ExtraTreesRegressor:
     """Return the default model: averaged random trees, which follow any smooth relation.
 
+    Parameters
+    ----------
+    seed
+        Of the trees.
+
+    Returns
+    -------
+    A scikit-learn regressor that is not fitted yet.
+
     References
     ----------
     Geurts, Ernst & Wehenkel (2006), Machine Learning 63:3-42.
+
+    Examples
+    --------
+    >>> model = trees().fit([[0.0], [1.0]] * 20, [2.0, 6.0] * 20)
+    >>> model.predict([[1.0]]).round(6).tolist()
+    [6.0]
     """
     return ExtraTreesRegressor(n_estimators=50, min_samples_leaf=5, random_state=seed)
 

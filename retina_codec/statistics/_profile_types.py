@@ -17,13 +17,30 @@ from ._correlation import check_draws
 
 
 class ProfileTypes(NamedTuple):
-    """Groups of cells, and how much they are worth.
+    """Groups of cells by what contributes to them, and how much these groups are worth.
 
-    `labels` is the group of each cell at the number chosen, `candidates` at each number ("k cell");
-    `criteria` has one row for each number `n_clusters`: `silhouette`, with the mean and the 95th
-    percentile of shuffled profiles (`chance`, `chance_high`), `gap`, `gap_error`, `stability`, and
-    `p`, how often the best silhouette of shuffled profiles, at any number, is as large as here;
-    `choices` the number by each rule (see `cell_types`), and `profiles` what was grouped.
+    Attributes
+    ----------
+    labels
+        Group of each cell at the number of groups that was chosen.
+    candidates
+        Group of each cell at each number of groups.
+    criteria
+        One row for each number `n_clusters`: `silhouette`, with the mean and the 95th percentile of
+        shuffled profiles (`chance`, `chance_high`), `gap`, `gap_error`, `stability`, and `p`, how
+        often the best silhouette of shuffled profiles, at any number, is as large as here.
+    choices
+        Number of groups by each rule; see `cell_types`.
+    profiles
+        What was grouped; see `channel_profiles`.
+
+    Examples
+    --------
+    >>> from retina_codec.simulation import planted_contributions
+    >>> record, _ = planted_contributions(n_features=6, n_samples=100)
+    >>> found = profile_types([record] * 3, n_bootstraps=1, n_references=2, n_nulls=1)
+    >>> found.choices["chosen"], found.labels.tolist(), found.profiles.shape
+    (1, [0, 0, 0], (3, 6))
     """
 
     labels: Int[np.ndarray, " cell"]
@@ -55,6 +72,11 @@ def profile_types(
         Pooled contributions of one layer, one record for each cell (target `one_cell`).
     points, method, most, n_bootstraps, n_references, n_nulls, seed
         As in `cell_types`.
+
+    Returns
+    -------
+    ProfileTypes
+        Groups at each number of groups and at the one chosen, and the criteria.
 
     Raises
     ------

@@ -17,6 +17,8 @@ from retina_codec.datatypes import Stimulus
 from .movies import GREY_SCREEN, Screen
 
 Source = Callable[[int], np.ndarray]
+"""Called with n, the next n random numbers."""
+
 BLOCK_NUMBERS = 500_000
 MATLAB_SEED_0 = 5489
 
@@ -34,6 +36,11 @@ class _Twister:
 def numpy_twister(seed: int) -> Source:
     """Numbers of `numpy.random.seed(seed)` followed by `numpy.random.rand`.
 
+    Parameters
+    ----------
+    seed
+        What NumPy was seeded with.
+
     Examples
     --------
     >>> numpy_twister(1)(2).round(4).tolist()
@@ -49,9 +56,15 @@ def matlab_twister(seed: int) -> Source:
     0 is the seed 5489 of the generator's authors. MATLAB fills arrays column by column: y varies
     fastest.
 
+    Parameters
+    ----------
+    seed
+        What MATLAB was seeded with.
+
     References
     ----------
-    Matsumoto & Nishimura (1998), ACM Transactions on Modeling and Computer Simulation 8:3-30.
+    Matsumoto & Nishimura (1998), ACM Transactions on Modeling and Computer Simulation 8:3-30,
+    doi:10.1145/272991.272995.
 
     Examples
     --------
@@ -63,6 +76,16 @@ def matlab_twister(seed: int) -> Source:
 
 def ran1(seed: Any) -> Source:
     """Uniform numbers of the Goettingen stimulus software; its seeds are negative.
+
+    Parameters
+    ----------
+    seed
+        A negative whole number, as in the parameters of the stimulus.
+
+    Raises
+    ------
+    ImportError
+        If the optional package retinawhitenoise is missing.
 
     References
     ----------
@@ -79,6 +102,20 @@ def ran1(seed: Any) -> Source:
 def ran1_gaussian(seed: Any) -> Source:
     """Gaussian numbers of the Goettingen stimulus software; its seeds are negative.
 
+    Parameters
+    ----------
+    seed
+        A negative whole number, as in the parameters of the stimulus.
+
+    Raises
+    ------
+    ImportError
+        If the optional package retinawhitenoise is missing.
+
+    References
+    ----------
+    Press et al. (1992), Numerical Recipes in C, 2nd edition, chapters 7.1 and 7.2.
+
     Examples
     --------
     >>> ran1_gaussian(-1000)(3).shape
@@ -89,6 +126,11 @@ def ran1_gaussian(seed: Any) -> Source:
 
 def binary(numbers: Real[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """1 where a number is above 0.5, otherwise -1.
+
+    Parameters
+    ----------
+    numbers
+        From 0 to 1.
 
     Examples
     --------

@@ -23,6 +23,11 @@ def between_grey(stimulus: Stimulus, *, grey_s: float = 0.5, after_s: float = 0.
     grey_s, after_s
         Length of the grey before and after it in seconds.
 
+    Returns
+    -------
+    Stimulus
+        The longer movie; `start_s` is negative.
+
     Examples
     --------
     >>> movie = flashes(contrasts=[1.0], on_s=0.02, off_s=0.0, screen=Screen((1, 1)))
@@ -136,6 +141,11 @@ def omitted_stimulus(
         Length of the grey before the first flash and after time 0 in seconds.
     screen
         Size and sampling of the movie.
+
+    Raises
+    ------
+    ValueError
+        If a flash does not end before the next one.
 
     References
     ----------

@@ -48,7 +48,19 @@ class ImageFolder:
     Raises
     ------
     ValueError
-        When a file that cannot be decoded is read; `readable` leaves such files out.
+        If there are no pictures or not one label for each, or a number is below 1; later, when a
+        file that cannot be decoded is read (`readable` leaves such files out).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from retina_codec.stimuli import Preparation
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for number in range(3):
+    ...         Image.new("1", (32, 24), number > 1).save(Path(folder, f"{number}.png"))
+    ...     images = image_folder(folder, prepare=Preparation(size=(8, 8)))
+    ...     images.shape, images.subset([0, 2])[:][:, 0, 0, 0].tolist()
+    ((3, 3, 8, 8), [0.0, 1.0])
     """
 
     paths: tuple[Path, ...]
@@ -88,6 +100,11 @@ class ImageFolder:
     def subset(self, index: slice | np.ndarray | Sequence[int]) -> "ImageFolder":
         """Return some of the pictures: a slice, their numbers, or a mask.
 
+        Parameters
+        ----------
+        index
+            What NumPy can index with.
+
         Raises
         ------
         ValueError
@@ -99,6 +116,11 @@ class ImageFolder:
 
     def readable(self) -> "ImageFolder":
         """Return the pictures that can be read; every file is decoded to find out.
+
+        Raises
+        ------
+        ValueError
+            If none can.
 
         Warns
         -----
@@ -175,6 +197,11 @@ def image_folder(
     max_pixels
         Larger pictures are refused before they are decoded.
 
+    Returns
+    -------
+    ImageFolder
+        One sample for each picture.
+
     Raises
     ------
     FileNotFoundError
@@ -235,6 +262,17 @@ def unreadable(folder: ImageFolder) -> pd.DataFrame:
     -------
     One row for each such file, with its number in the folder as index: `file`, and the `problem` in
     one line.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from retina_codec.stimuli import Preparation
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("L", (32, 24)).save(Path(folder, "good.png"))
+    ...     _ = Path(folder, "bad.png").write_bytes(b"no picture")
+    ...     images = image_folder(folder, prepare=Preparation(size=(8, 8)))
+    ...     [Path(file).name for file in unreadable(images)["file"]]
+    ['bad.png']
     """
     problems = _each(folder, folder.sample, lambda path: _problem(folder, path))
     numbers = [number for number, problem in enumerate(problems) if problem]

@@ -135,8 +135,12 @@ def motion_reversal(
 ) -> Stimulus:
     """Bar that turns back at the centre of the field, at time 0.
 
-    Before time 0 it is the same as `smooth_motion`, after it as the same backwards. Parameters are
-    those of `smooth_motion`.
+    Before time 0 it is the same as `smooth_motion`, after it as the same backwards.
+
+    Parameters
+    ----------
+    direction_deg, width_px, speed_px_s, contrast, grey_s, after_s, screen
+        As in `smooth_motion`.
 
     References
     ----------
@@ -184,7 +188,7 @@ def flashed_bars(
 
     References
     ----------
-    Berry, Brivanlou, Jordan and Meister (1999), Nature 398:334-338.
+    Berry, Brivanlou, Jordan and Meister (1999), Nature 398:334-338, doi:10.1038/18678.
 
     Examples
     --------

@@ -19,29 +19,75 @@ PHOTOGRAPHS = ("camera", "coffee", "chelsea", "astronaut", "rocket", "grass", "g
 
 @dataclass(frozen=True)
 class Screen:
-    """Where movies are shown: height and width in pixels, and the sampling in time and space."""
+    """Where movies are shown: height and width in pixels, and the sampling in time and space.
+
+    Attributes
+    ----------
+    shape
+        Height and width of a frame in pixels.
+    frame_rate_hz
+        Frames per second.
+    pixel_um
+        Side of a pixel on the retina in micrometres; None if it does not matter.
+
+    Examples
+    --------
+    >>> screen = Screen((2, 3), frame_rate_hz=50.0)
+    >>> screen.show_full_field(np.ones(screen.frames_in(0.1)), name="white").frames.shape
+    (5, 2, 3)
+    >>> screen.distance_along(0.0).tolist()
+    [[-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]]
+    """
 
     shape: tuple[int, int] = (32, 32)
     frame_rate_hz: float = 100.0
     pixel_um: float | None = 50.0
 
     def frames_in(self, duration_s: float) -> int:
-        """Whole number of frames that is nearest to a duration."""
+        """Whole number of frames that is nearest to a duration.
+
+        Parameters
+        ----------
+        duration_s
+            In seconds.
+        """
         return round(duration_s * self.frame_rate_hz)
 
     def show(self, frames: Float[np.ndarray, "time y x"], *, name: str) -> Stimulus:
-        """Return the frames as a stimulus on this screen."""
+        """Return the frames as a stimulus on this screen.
+
+        Parameters
+        ----------
+        frames
+            Contrast.
+        name
+            What is shown.
+        """
         frames = np.ascontiguousarray(frames, dtype=np.float32)
         return Stimulus(
             frames=frames, frame_rate_hz=self.frame_rate_hz, pixel_um=self.pixel_um, name=name
         )
 
     def show_full_field(self, contrast: Float[np.ndarray, " time"], *, name: str) -> Stimulus:
-        """Return one contrast for all pixels of each frame as a stimulus."""
+        """Return one contrast for all pixels of each frame as a stimulus.
+
+        Parameters
+        ----------
+        contrast
+            Of each frame.
+        name
+            What is shown.
+        """
         return self.show(np.tile(contrast[:, None, None], (1, *self.shape)), name=name)
 
     def distance_along(self, direction_deg: float) -> Float[np.ndarray, "y x"]:
-        """Distance of each pixel from the centre of the field along a direction, in pixels."""
+        """Distance of each pixel from the centre of the field along a direction, in pixels.
+
+        Parameters
+        ----------
+        direction_deg
+            0 along x, 90 along y, in degrees.
+        """
         y, x = np.mgrid[: self.shape[0], : self.shape[1]]
         angle = np.deg2rad(direction_deg)
         return (x - x.mean()) * np.cos(angle) + (y - y.mean()) * np.sin(angle)
@@ -292,7 +338,10 @@ def reversing_bar(
 ) -> Stimulus:
     """Bar that moves to the centre of the field and then back the way it came.
 
-    Parameters are those of `moving_bar`.
+    Parameters
+    ----------
+    direction_deg, width_px, speed_px_s, contrast, screen
+        As in `moving_bar`.
 
     Examples
     --------

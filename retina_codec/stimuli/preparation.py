@@ -31,6 +31,12 @@ class Preparation:
     background
         Grey level behind transparent pixels, from 0 (black) to 1 (white).
 
+    Raises
+    ------
+    ValueError
+        If `mean` and `std` are not one or three numbers each, or a number is out of its range; when
+        it is called, as `in_mode`.
+
     Notes
     -----
     Pictures are turned upright first, if they know how (EXIF). Grey ones fill all channels of a
@@ -94,7 +100,25 @@ class Preparation:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Turn a picture as its EXIF orientation says; as it is where that cannot be read."""
+    """Turn a picture as its EXIF orientation says; as it is where that cannot be read.
+
+    Parameters
+    ----------
+    image
+        Stays as it is.
+
+    Returns
+    -------
+    Image
+        The picture, or a turned copy.
+
+    Examples
+    --------
+    >>> image = Image.new("L", (40, 30))
+    >>> image.getexif()[0x0112] = 6  # Held on its side.
+    >>> upright(image).size
+    (30, 40)
+    """
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # Damaged metadata raise many kinds of errors; the pixels are fine.
@@ -104,10 +128,33 @@ def upright(image: Image.Image) -> Image.Image:
 def in_mode(image: Image.Image, mode: str, *, background: float = WHITE) -> Image.Image:
     """Convert any picture to 8-bit grey ("L") or colour ("RGB").
 
+    Parameters
+    ----------
+    image
+        Stays as it is.
+    mode
+        "L" or "RGB".
+    background
+        Grey level behind transparent pixels, from 0 (black) to 1 (white).
+
+    Returns
+    -------
+    Image
+        A picture of the mode.
+
     Raises
     ------
     ValueError
         If the range of its numbers is not known, or Pillow cannot convert it.
+
+    Notes
+    -----
+    Counts of 16 bits, 0 to 65535, and floating numbers, 0 to 1, become 0 to 255.
+
+    Examples
+    --------
+    >>> in_mode(Image.new("RGBA", (1, 1), (0, 0, 0, 0)), "L", background=0.5).getpixel((0, 0))
+    128
     """
     if image.mode in (*SIXTEEN_BIT, "F"):
         image = _in_8_bits(image)

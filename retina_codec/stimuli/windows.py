@@ -13,7 +13,23 @@ BLOCK_FRAMES = 2000
 
 @dataclass(frozen=True)
 class Normalisation:
-    """How a movie becomes what a network was trained on: ``(frames - mean) / std``."""
+    """How a movie becomes what a network was trained on: ``(frames - mean) / std``.
+
+    Attributes
+    ----------
+    mean, std
+        In the units of the frames; from the training split (`normalisation`).
+
+    Raises
+    ------
+    ValueError
+        If the standard deviation is not above 0.
+
+    Examples
+    --------
+    >>> Normalisation(mean=120.0, std=40.0)
+    Normalisation(mean=120.0, std=40.0)
+    """
 
     mean: float = 0.0
     std: float = 1.0
@@ -66,6 +82,31 @@ class Windows:
 
     Slicing reads the frames it needs and no more; the movie is never copied `history` times.
     Made by `windows`.
+
+    Attributes
+    ----------
+    stimulus
+        The movie; lazy frames are read piece by piece.
+    history
+        Frames in a window.
+    first_bin, stop_bin
+        The time bins that samples predict: from the first to before the second.
+    normalisation
+        Applied to every window that is read.
+
+    Raises
+    ------
+    ValueError
+        When frames with NaN are read.
+
+    Examples
+    --------
+    >>> movie = Stimulus(frames=np.arange(10.0).reshape(10, 1, 1), frame_rate_hz=100.0)
+    >>> samples = windows(movie, 4)
+    >>> samples.shape, samples.bins.tolist()
+    ((6, 4, 1, 1), [4, 5, 6, 7, 8, 9])
+    >>> samples[-1].ravel().tolist()
+    [5.0, 6.0, 7.0, 8.0]
     """
 
     stimulus: Stimulus
@@ -84,6 +125,16 @@ class Windows:
 
     def part(self, start: int, stop: int) -> "Windows":
         """Return the samples from `start` to before `stop`, with their frames in memory.
+
+        Parameters
+        ----------
+        start, stop
+            Numbers of the first sample and of the one after the last.
+
+        Raises
+        ------
+        ValueError
+            If a frame holds NaN.
 
         Examples
         --------
