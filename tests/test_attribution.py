@@ -40,7 +40,7 @@ def of_published_size():
     return network, ["conv1", "relu1", "relu2"]
 
 
-NETWORKS = [simulated, fitted, of_published_size]
+NETWORKS = [simulated, fitted, pytest.param(of_published_size, marks=pytest.mark.slow)]
 
 
 def movie_for(network, n_frames, seed=4):
@@ -61,7 +61,7 @@ def summed(parts, n_items):
     return values.reshape(n_items, -1, *values.shape[1:]).sum(axis=1)
 
 
-@pytest.mark.parametrize("make", NETWORKS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", NETWORKS, ids=lambda make: getattr(make, "__name__", None))
 def test_channels_and_modes_sum_to_the_field(make):
     network, layers = make()
     samples = movie_for(network, network.history + 60)

@@ -56,7 +56,7 @@ def planted(n_types=3, cells_per_type=4, noise=0.5, seed=0):
     return rates, modes, np.repeat(np.arange(n_types), cells_per_type)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_modes_find_the_types_of_a_circuit_where_responses_do_not(seed):
     rates, modes, truth = retina(tuple(TYPES), 4, seed, 4000)
     found = cell_types(rates, modes, n_bootstraps=1, n_references=5, n_nulls=19)
@@ -109,6 +109,7 @@ def test_planted_types_come_back_with_every_method(method, points):
     assert CellTypes.from_xarray(found.to_xarray()).choices == found.choices
 
 
+@pytest.mark.slow
 def test_silhouette_of_shifted_loadings_is_not_called():
     """Rates that have nothing to do with the modes."""
     rates, modes, _ = planted()

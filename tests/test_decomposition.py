@@ -126,8 +126,8 @@ def test_too_many_modes_are_removed(planted, factor):
     assert modes.n_dead == 12 * (factor - 1)
 
 
-def test_five_seeds_agree(planted):
-    fits = [decompose(planted[0], SparseModes(), seed=seed) for seed in range(5)]
+def test_three_seeds_agree(planted):
+    fits = [decompose(planted[0], SparseModes(), seed=seed) for seed in range(3)]
     for a, b in pairwise(fits):
         assert match_modes(a, b)[1].sum() / max(len(a.dictionary), len(b.dictionary)) > 0.98
 

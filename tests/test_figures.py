@@ -340,6 +340,9 @@ def _parts_of_fields(rng):
 
 
 MOMENTS, MODE_FIELDS = _parts_of_fields(np.random.default_rng(5))
+REMOVED = pd.DataFrame(
+    {"cell": [0, 1], "change": [-40.0, np.nan], "low": [-9.0, np.nan], "high": [2.0, np.nan]}
+)
 SHARES = MODE_FIELDS.items.assign(share=[0.5, 0.6, -0.1, 0.9, 0.0, 0.1])
 EXPLAINED = pd.DataFrame(
     {
@@ -527,6 +530,10 @@ DRAWN = {
     "plot_stability": lambda **where: figures.plot_stability(RECORDS.stability, **where),
     "plot_curve": lambda **where: figures.plot_curve(RECORDS.modes, **where),
     "plot_mode_cells": lambda **where: figures.plot_mode_cells(RECORDS.correlations, **where),
+    "plot_mode_features": lambda **where: figures.plot_mode_features(
+        RECORDS.modes, mode=0, **where
+    ),
+    "plot_mode_removed": lambda **where: figures.plot_mode_removed(REMOVED, mode=1, **where),
     "plot_cell_types": lambda **where: figures.plot_cell_types(RECORDS.cell_types, **where),
     "plot_spike_gains": lambda **where: figures.plot_spike_gains(RECORDS.spike_gains, **where),
     "plot_interneuron_matches": lambda **where: figures.plot_interneuron_matches(
@@ -593,6 +600,8 @@ UNITS = {
     "plot_stability": ["cosine with the matched mode"],
     "plot_curve": ["step", "training loss"],
     "plot_mode_cells": ["Pearson r"],
+    "plot_mode_features": ["feature (channel and sign)"],
+    "plot_mode_removed": ["cell", "change of the\nmean rate (%)"],
     "plot_cell_types": ["number of clusters", "silhouette", "gap statistic", "mode", "cell"],
     "plot_spike_gains": ["gain beyond the rate\n(bits per spike)"],
     "plot_interneuron_matches": ["Pearson r, held out"],
@@ -661,10 +670,10 @@ def test_draws_where_it_is_told(name, monkeypatch):
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_makes_one_figure_and_leaves_settings_alone(name):
-    before = dict(plt.rcParams)
+    before, open_before = dict(plt.rcParams), len(plt.get_fignums())
     drawn = DRAWN[name]()
     axes = np.ravel(drawn)
-    assert len(plt.get_fignums()) == 1
+    assert len(plt.get_fignums()) == open_before + 1
     assert len(labels(axes[0].figure)) >= 2
     assert dict(plt.rcParams) == before
 
@@ -1125,6 +1134,15 @@ def test_maps_show_both_signs_of_an_image_on_one_scale():
     assert np.mean(shown > limits[0][1]) == pytest.approx(0.1, abs=0.01)
 
 
+def test_one_wild_gain_does_not_flatten_all_others():
+    table = RECORDS.spike_gains.assign(q=0.8)
+    wild = table.assign(gain=np.where(table.index == 3, -1e6, table["gain"]))
+    axes = [figures.plot_spike_gains(rows, ax=Figure().subplots()) for rows in (table, wild)]
+    assert axes[0].get_ylim()[0] > axes[1].get_ylim()[0] > -1
+    texts = [[text.get_text() for text in ax.get_legend().get_texts()] for ax in axes]
+    assert "below the axis (n = 1)" in texts[1] and not any("below" in text for text in texts[0])
+
+
 def test_gallery_is_lit_where_the_mode_looks():
     grid = figures.plot_gallery(MAPS, PICTURES, area=0.25, figure=Figure())
     assert grid.shape == (2, 3) and not grid[0, 2].images
@@ -1144,3 +1162,12 @@ def test_insertion_draws_means_and_advantages():
     assert names == ["over Grad-CAM", "over random order"]
     with pytest.raises(ValueError, match="No method 'mode'. Methods: modes, Grad-CAM"):
         figures.plot_insertion(INSERTION, ADVANTAGES, method="mode", figure=Figure())
+
+
+def test_one_mode_is_drawn_as_it_is():
+    ax = figures.plot_mode_features(RECORDS.modes, mode=1, ax=Figure().subplots())
+    heights = sorted(bar.get_height() for bar in ax.patches)
+    np.testing.assert_allclose(heights, sorted(RECORDS.modes.relative_dictionary[1]))
+    ax = figures.plot_mode_removed(REMOVED, mode=1, ax=Figure().subplots())
+    assert ax.lines[0].get_ydata()[0] == -40.0
+    assert ax.lines[0].get_color() == figures.mode_colour(1)

@@ -1,6 +1,5 @@
 """Runs on images: every part, what it leaves behind, resuming, the shell, the page, and the bar."""
 
-import os
 import re
 import shlex
 import shutil
@@ -12,17 +11,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from explorer_visits import Visitor, served
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from test_report import Page
+from test_report import N_OF, UNIT, Page, captions_of
 
 from retina_codec import causal, cli, pipeline
 from retina_codec.cli import _images as commands
 from retina_codec.contributions import is_finished
 from retina_codec.decomposition import SparseModes, _alike
+from retina_codec.explorer import open_gallery
 from retina_codec.export import load
 from retina_codec.networks import predict
-from retina_codec.pipeline import PARTS, ImageConfig, _image_parts, _images, run_images
+from retina_codec.pipeline import (
+    PARTS,
+    ImageConfig,
+    _image_parts,
+    _images,
+    remade_report,
+    run_images,
+)
 from retina_codec.pipeline import _image_run as module
 from retina_codec.pipeline._image_causal import FIRST
 from retina_codec.pipeline._image_findings import FINDINGS, first_findings, layer_findings
@@ -200,15 +208,40 @@ def test_fewer_images_than_asked_are_taken_once(pictures, network, tmp_path):
 def test_page_shows_every_part_and_asks_nothing_of_the_network(finished):
     _, out, _ = finished
     text = (out / "report.html").read_text(encoding="utf-8")
-    assert not re.search(r"https?://|url\(|@import|<script", text)
+    assert not re.search(r"https?://|url\((?!#)|@import|<script", text)
     page = Page(text)
     shown = [attrs["id"] for attrs in page.all("section")]
     parts = [part for part, tables in TABLES.items() if tables]
-    assert shown == ["summary", *parts, "provenance"]
-    for attrs in page.all("img"):
-        assert attrs["src"].startswith("data:image/") and len(attrs["alt"]) > 20
+    assert shown == ["summary", *parts, "provenance", "words"]
+    for attrs in page.all("image"):
+        assert attrs["href"].startswith("data:image/png")
+    assert all(len(attrs["aria-label"]) > 20 for attrs in page.all("svg"))
     assert page.tags.count("figure") == page.tags.count("figcaption") >= 12
     assert not list(out.glob("*.png")) and not list(out.glob("*.svg"))
+
+
+def test_figures_of_images_say_n_and_units_and_lead_to_their_data(finished):
+    _, out, summary = finished
+    page = Page((out / "report.html").read_text(encoding="utf-8"))
+    for caption in captions_of(page):
+        assert re.search(N_OF, caption) and re.search(UNIT, caption), caption
+    links = [attrs["href"] for attrs in page.all("a") if not attrs["href"].startswith("#")]
+    assert len(links) >= page.tags.count("figure") and all((out / link).is_file() for link in links)
+    assert 3 <= len(summary["headlines"]) <= 5
+
+
+def test_page_of_images_is_made_again(finished, tmp_path):
+    config, out, _ = finished
+    page = remade_report(out, tmp_path / "page.html", network=config.network)
+    before = (out / "report.html").read_text(encoding="utf-8")
+    assert page.read_text(encoding="utf-8").count("<figure") == before.count("<figure")
+
+
+def test_page_of_images_is_not_made_of_an_unfinished_run(finished, tmp_path):
+    _, out, _ = finished
+    shutil.copy(out / "run.toml", tmp_path)
+    with pytest.raises(ValueError, match="not finished .* 'retina-codec images layers"):
+        remade_report(tmp_path)
 
 
 def test_page_shows_the_strongest_image_of_each_mode(finished, monkeypatch):
@@ -299,9 +332,9 @@ def test_another_network_needs_another_folder(finished, network, tmp_path):
 
 
 def test_a_folder_without_a_run_on_images_is_told(tmp_path):
-    with pytest.raises(ValueError, match="holds no run: expected config.json"):
+    with pytest.raises(ValueError, match="holds no run: expected run.toml"):
         pipeline.resumed_images(tmp_path, parts=["layers"])
-    (tmp_path / "config.json").write_text('{"settings": {"recording": "x"}, "inputs": {}}')
+    (tmp_path / "run.toml").write_text('recording = "x"\n[inputs]\n')
     with pytest.raises(ValueError, match="another kind of run"):
         pipeline.resumed_images(tmp_path, parts=["layers"])
 
@@ -331,14 +364,19 @@ def test_commands_of_parts(finished, part, monkeypatch, capsys, no_page):
     assert tables.startswith(expected) and report == f"Report: {out / 'report.html'}"
 
 
-def test_command_runs_one_part(pictures, network, tmp_path, monkeypatch, capsys):
+def test_command_runs_one_part(pictures, network, tmp_path, monkeypatch, capsys, as_user):
     out = tmp_path / "out"
     words = ["run", pictures, "--network", network, "--out", out, "--quiet", "--part", "layers"]
     assert in_here(monkeypatch, *words, "--layer", "block3", "--n-steps", 1) == 0
     assert "Layer" not in capsys.readouterr().err
     assert [path.name for path in out.glob("*.done")] == ["layers.done"]
     page = Page((out / "report.html").read_text())
-    assert [attrs["id"] for attrs in page.all("section")] == ["summary", "layers", "provenance"]
+    assert [attrs["id"] for attrs in page.all("section")] == [
+        "summary",
+        "layers",
+        "provenance",
+        "words",
+    ]
 
 
 BAD = {
@@ -417,7 +455,7 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("changes", CONFIGS.values(), ids=CONFIGS)
-def test_command_of_a_run_gives_its_settings(changes, pictures, network, monkeypatch):
+def test_command_of_a_run_gives_its_settings(changes, pictures, network, monkeypatch, as_user):
     config = ImageConfig(images=str(pictures), network=str(network), **changes)
     given = []
 
@@ -530,7 +568,7 @@ def test_heads_of_a_transformer(pictures, tmp_path):
     assert any("rank correlation with depth" in one for one in summary["by part"]["layers"])
     page = Page((tmp_path / "report.html").read_text())
     shown = [attrs["id"] for attrs in page.all("section")]
-    assert shown == ["summary", "layers", "heads", "provenance"]
+    assert shown == ["summary", "layers", "heads", "provenance", "words"]
 
 
 PHOTOGRAPHS = ["chelsea.png", "coffee.png", "camera.png", "rocket.jpg", "motorcycle_left.png"]
@@ -547,10 +585,7 @@ finally:
 """
 
 
-@pytest.mark.skipif(
-    "RETINA_CODEC_SLOW" not in os.environ,
-    reason="takes more than a minute: set RETINA_CODEC_SLOW=1",
-)
+@pytest.mark.slow
 def test_real_network_on_photographs_stays_below_4_gb(tmp_path):
     reason = "needs pip install 'retina-codec[vision]'"
     pytest.importorskip("efficientnet_lite_pytorch", reason=reason)
@@ -577,7 +612,7 @@ def test_real_network_on_photographs_stays_below_4_gb(tmp_path):
         assert len(pd.read_csv(tmp_path / "out" / f"{name}.csv"))
     page = Page((tmp_path / "out" / "report.html").read_text())
     shown = [attrs["id"] for attrs in page.all("section")]
-    assert shown == ["summary", "layers", "maps", "provenance"]
+    assert shown == ["summary", "layers", "maps", "provenance", "words"]
 
 
 # The bar
@@ -638,3 +673,46 @@ def test_class_modes_beat_random_channels_of_equal_mass(controlled):
     row = scores[at & (scores["ranking"] == "random of equal mass")].iloc[0]
     assert row["n_classes"] == 10
     assert row["first_difference"] < row["first_difference_high"] < 0
+
+
+def test_gallery_says_what_the_run_found(finished):
+    run = open_gallery(finished[1])
+    view = run.first_view()
+    table, test = run.modes_of_class(view), run.run.test
+    loadings = np.asarray(run.layers[view.layer].loadings)
+    of_class = run.run.labels[test] == view.label
+    for mode, r in table[["mode", "r"]].to_numpy():
+        assert r == pytest.approx(np.corrcoef(loadings[test, int(mode)], of_class)[0, 1], abs=1e-5)
+    assert table["r"].is_monotonic_decreasing
+    best = replace(view, mode=int(table["mode"].iloc[0]))
+    shown = run.strongest(best)
+    assert shown["loading"].iloc[0] == loadings[:, best.mode].max()
+    maps = run.maps(best)
+    assert maps.items["sample"].tolist() == shown["sample"].tolist()
+    assert all(np.abs(one).max() > 0 for one in maps.net)
+    with pytest.raises(ValueError, match="No image shows class 99"):
+        run.checked(replace(view, label=99))
+
+
+def test_a_walk_through_a_gallery(finished, browser, tmp_path, monkeypatch):
+    other = shutil.copytree(finished[1], tmp_path / "other")
+    with served(finished[1], other) as address:
+        visitor = Visitor(browser, address)
+        page = visitor.page
+        visitor.do(lambda: page.get_by_label("class", exact=True).select_option(index=3))
+        visitor.click(0, 0.12, 0.45)
+        mode = re.search(r"mode=(\d+)", visitor.view)[1]
+        assert page.locator("h2 .chip").inner_text() == f"mode {mode}"
+        lines, drawn = visitor.lines_and_download(tmp_path)
+        monkeypatch.chdir(tmp_path)
+        exec(lines, {})
+        assert (tmp_path / drawn).read_bytes() == (tmp_path / "downloaded.svg").read_bytes()
+        seen = visitor.view
+        visitor.open(page.url)
+        assert visitor.view == seen
+        targets = page.get_by_label("target", exact=True)
+        visitor.do(lambda: targets.select_option(f"top-class ({other})"))
+        view = seen.replace(f", mode={mode}", "").partition(" GalleryView")[2]
+        assert visitor.view == f"top-class ({other}) GalleryView{view}"
+        assert page.get_by_text("other", exact=True).is_visible() and visitor.errors == []
+        page.close()

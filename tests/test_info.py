@@ -144,8 +144,7 @@ def test_network(tmp_path):
 
 
 def test_run(tmp_path):
-    config = {"settings": {"target": "surprisal", "layers": ["relu1"]}, "inputs": {}}
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "run.toml").write_text('target = "surprisal"\nlayers = ["relu1"]\n[inputs]\n')
     (tmp_path / "modes_relu1.nc").touch()
     (tmp_path / ".modes.part.nc").touch()
     found = describe(tmp_path)
@@ -206,6 +205,8 @@ def damaged(path):
     (path / "net/config.json").write_text("[1, 2")
     (path / "list").mkdir()
     (path / "list/config.json").write_text("[1, 2]")
+    (path / "run").mkdir()
+    (path / "run/run.toml").write_text("target = \n")
     (path / "wrong").mkdir()
     (path / "wrong/config.json").write_text('{"architecture": "X"}')
     (path / "wrong/scores.json").write_text('"no rows"')

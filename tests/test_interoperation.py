@@ -10,7 +10,7 @@ import pynapple as nap
 import pytest
 from stored import Lazy
 
-from retina_codec.datatypes import Contributions, Modes, Recording, Stimulus, _records
+from retina_codec.datatypes import Contributions, Modes, Recording, Stimulus, _recording
 from retina_codec.stimuli import Normalisation, design
 
 N, RATE_HZ, START_S = 40, 20.0, 1.5
@@ -134,7 +134,7 @@ def test_pynapple_is_optional(monkeypatch):
     def absent(*args):
         raise ImportError("No module named 'pynapple'")
 
-    monkeypatch.setattr(_records.importlib, "import_module", absent)
+    monkeypatch.setattr(_recording.importlib, "import_module", absent)
     with pytest.raises(ImportError, match=r"pip install 'retina-codec\[pynapple\]'"):
         recording().to_pynapple()
 

@@ -1,6 +1,5 @@
 """The page is one complete, harmless file that shows every step, or it is not there at all."""
 
-import base64
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -11,7 +10,8 @@ import pytest
 from matplotlib import pyplot as plt
 from test_figures import make_records
 
-from retina_codec.report import _measured, write_report
+from retina_codec.phenomena import signatures
+from retina_codec.report import _measured, write_phenomena, write_report
 
 HOSTILE = "<script>alert('cell')</script>"
 SECTIONS = [
@@ -24,7 +24,12 @@ SECTIONS = [
     "fields",
     "effects",
     "provenance",
+    "words",
 ]
+N_OF = r"\bn\s=\s\d"
+UNIT = (
+    r"\b(Hz|ms|s|µm|no unit|without unit|bits per spike|units of the target)\b|a\.u\.|%|\bin \S+ / "
+)
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
@@ -83,6 +88,10 @@ class Page(HTMLParser):
         return [attrs for name, attrs in self.attributes if name == tag]
 
 
+def captions_of(page):
+    return [text for text in page.texts["figcaption"] if len(text.strip()) > 5]
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     records = make_records()
@@ -110,26 +119,28 @@ def test_is_the_only_file(written):
 
 def test_asks_nothing_of_the_network(page, written):
     text = written.read_text(encoding="utf-8")
-    assert not re.search(r"https?://|url\(|@import", text)
+    assert not re.search(r"https?://|url\((?!#)|@import", text)
     for _, attrs in page.attributes:
-        for name in ("src", "href", "action", "data", "srcset"):
-            assert attrs.get(name, "#").startswith(("#", "data:image/svg+xml;base64,"))
-    assert not {"script", "iframe", "object", "link", "form"} & set(page.tags)
+        for name in ("src", "href", "xlink:href", "action", "data", "srcset"):
+            assert attrs.get(name, "#").startswith(("#", "data:image/png;base64,"))
+    assert not {"script", "iframe", "object", "link", "form", "foreignobject"} & set(page.tags)
+    assert text.count("<style") == 1
     policy = [a for a in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy"]
     assert policy[0]["content"].startswith("default-src 'none'")
 
 
-def test_pictures_ask_nothing_of_the_network(page):
-    for attrs in page.all("img"):
-        svg = base64.b64decode(attrs["src"].partition(",")[2]).decode()
-        links = re.findall(r'(?:href|src)="([^"]*)"', svg)
-        assert all(link.startswith(("#", "data:image/png")) for link in links)
-        assert "<script" not in svg
+def test_every_reference_inside_a_picture_leads_somewhere(page):
+    ids = {attrs["id"] for _, attrs in page.attributes if "id" in attrs}
+    values = [value for _, attrs in page.attributes for value in attrs.values() if value]
+    used = {name for value in values for name in re.findall(r"url\(#([^)]+)\)", value)}
+    used |= {attrs["href"][1:] for attrs in page.all("use")}
+    assert len(used) > 20 and used <= ids
 
 
 def test_has_all_sections_and_a_way_to_each(page):
     assert [attrs["id"] for attrs in page.all("section")] == SECTIONS
-    assert [attrs["href"] for attrs in page.all("a")] == [f"#{name}" for name in SECTIONS]
+    links = [attrs["href"] for attrs in page.all("a")]
+    assert links == [*(f"#{name}" for name in SECTIONS), "#words"]
     assert page.tags.count("h1") == page.tags.count("main") == page.tags.count("nav") == 1
     ids = [attrs["id"] for _, attrs in page.attributes if "id" in attrs]
     assert len(ids) == len(set(ids))
@@ -138,25 +149,32 @@ def test_has_all_sections_and_a_way_to_each(page):
 def test_every_figure_has_a_picture_a_caption_and_words_for_the_blind(page):
     n_recording, n_prediction, n_contributions, n_modes, n_fields, n_effects = 2, 2, 4, 4, 2, 4
     expected = n_recording + n_prediction + n_contributions + n_modes + 1 + n_fields + n_effects
-    assert page.tags.count("figure") == page.tags.count("img") == expected
+    assert page.tags.count("figure") == page.tags.count("svg") == expected
     assert page.tags.count("figcaption") == expected
-    assert all(len(attrs["alt"]) > 20 for attrs in page.all("img"))
-    captions = [text for text in page.texts["figcaption"] if text.strip()]
-    assert len(captions) == expected
-    assert all(re.search(r"\d", text) for text in captions)
+    assert all(
+        attrs["role"] == "img" and len(attrs["aria-label"]) > 20 for attrs in page.all("svg")
+    )
+    assert len(captions_of(page)) == expected
     assert page.texts["b"] == [f"Figure {i}." for i in range(1, expected + 1)]
+
+
+def test_every_caption_says_n_and_units(page):
+    for caption in captions_of(page):
+        assert re.search(N_OF, caption) and re.search(UNIT, caption), caption
 
 
 def test_hostile_names_are_text(page, written):
     assert "<script" not in written.read_text(encoding="utf-8")
     for tag in ("li", "td", "th", "h3", "figcaption"):
         assert any(HOSTILE in text for text in page.texts[tag])
+    assert any(text.startswith(HOSTILE[:20]) for text in page.texts["text"])
 
 
 def test_values_are_written_for_readers(page):
     cells = [text.strip() for text in page.texts["td"]]
-    for expected in ("0.91", "0, 1", "not known", "0.1235", "retina-codec run <file>"):
+    for expected in ("0.91", "0, 1", "not known", "0.1235"):
         assert expected in cells
+    assert page.texts["code"] == ["retina-codec run <file>"]
     assert {"duration (s)", "n cells", "r2"} <= set(page.texts["th"])
 
 
@@ -172,6 +190,27 @@ def test_works_with_nothing_but_a_network(tmp_path):
     assert page.tags.count("figure") == 4
 
 
+def test_page_of_phenomena_says_n_units_and_files(tmp_path):
+    records = make_records()
+    for file in ("signatures.csv", "circuit_a_flash_conv1.csv"):
+        (tmp_path / file).touch()
+    path = write_phenomena(
+        tmp_path / "phenomena.html",
+        summary={"title": "Experiments", "headlines": ["a flash: present in 1 of 4 cells."]},
+        events={"a flash": records.event},
+        signatures=signatures([records.event]),
+        circuits={"a flash": {"conv1": records.minimal}},
+        folder=tmp_path,
+    )
+    page = Page(path.read_text(encoding="utf-8"))
+    captions = captions_of(page)
+    assert len(captions) == page.tags.count("svg") == 3
+    assert all(re.search(N_OF, caption) and re.search(UNIT, caption) for caption in captions)
+    links = [attrs["href"] for attrs in page.all("a") if not attrs["href"].startswith("#")]
+    assert links == ["signatures.csv", "circuit_a_flash_conv1.csv"]
+    assert "a flash:" in page.texts["b"]
+
+
 def test_same_records_same_page(tmp_path):
     only = {name: {} for name in ("contributions", "modes", "correlations", "effects")}
     pages = [
@@ -182,11 +221,10 @@ def test_same_records_same_page(tmp_path):
 
 
 def test_leaves_matplotlib_as_it_was(tmp_path):
-    before = dict(plt.rcParams)
+    before = dict(plt.rcParams), plt.get_fignums()
     only = {name: {} for name in ("contributions", "modes", "correlations", "fields", "effects")}
     write_report(tmp_path / "report.html", **analysis(make_records(), **only))
-    assert dict(plt.rcParams) == before
-    assert plt.get_fignums() == []
+    assert (dict(plt.rcParams), plt.get_fignums()) == before
 
 
 @pytest.mark.parametrize("older", [None, "an older page"])
@@ -204,7 +242,7 @@ def test_a_full_disk_leaves_no_half_page(tmp_path, monkeypatch):
     def full(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("retina_codec.report._page.replace", full)
+    monkeypatch.setattr("retina_codec.report._files.replace", full)
     only = {name: {} for name in ("contributions", "modes", "correlations", "fields", "effects")}
     with pytest.raises(OSError, match="No space"):
         write_report(tmp_path / "report.html", **analysis(make_records(), **only))
