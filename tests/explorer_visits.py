@@ -53,7 +53,7 @@ class Visitor:
     def open(self, address):
         self.page.goto(address)
         self.page.wait_for_selector(SHOWN, state="attached")
-        self.page.wait_for_function("document.querySelectorAll('*').length > 0")
+        self.page.wait_for_function("Bokeh.documents.every((one) => one.is_idle)")
         self.page.wait_for_timeout(1500)
 
     @property
@@ -74,14 +74,21 @@ class Visitor:
         """Do something, wait until the page shows another view, and return the seconds it took."""
         before, begun = self.view, time.perf_counter()
         act()
-        while self.view == before:
-            assert time.perf_counter() - begun < SLOW_MACHINE_S, f"nothing changed: {before}"
+        self.until(lambda: self.view != before)
         return time.perf_counter() - begun
+
+    def until(self, holds):
+        """Wait until this holds; words are painted a little later than the view is told."""
+        begun = time.perf_counter()
+        while not holds():
+            assert time.perf_counter() - begun < SLOW_MACHINE_S, f"not seen in: {self.view}"
 
     def lines(self):
         """The lines of Python."""
         self.page.get_by_role("button", name="Python").click()
-        return self.page.locator("textarea").input_value()
+        lines = self.page.locator("textarea")
+        self.until(lambda: self.view.partition("View")[2] in lines.input_value())
+        return lines.input_value()
 
     def lines_and_download(self, folder):
         """The lines of Python, and the name of the picture that is now in "downloaded.svg"."""

@@ -235,18 +235,20 @@ def test_a_walk_through_a_run(finished, browser, tmp_path):
         assert address.startswith("http://127.0.0.1:")
         visitor = Visitor(browser, address)
         page = visitor.page
-        assert page.get_by_text("Click the time line to see").is_visible()
-        assert "time_s=" in visitor.view and page.locator("h2", has_text="Moment").is_visible()
+        moment = page.locator("h2", has_text="Moment")
+        visitor.until(page.get_by_text("Click the time line to see").is_visible)
+        visitor.until(moment.is_visible)
+        assert "time_s=" in visitor.view
         assert page.evaluate("document.documentElement.scrollWidth") <= 1280
         visitor.do(lambda: page.get_by_label("cell", exact=True).select_option(index=1))
         assert "cell=1" in visitor.view
         visitor.click(0, 0.4, 0.5)
-        first = page.locator("h2", has_text="Moment").inner_text()
+        first = moment.inner_text()
         visitor.click(0, 0.6, 0.5)
-        assert page.locator("h2", has_text="Moment").inner_text() != first
+        visitor.until(lambda: moment.inner_text() != first)
         visitor.click(2, 0.6, 0.25)
         mode = re.search(r"mode=(\d+)", visitor.view)[1]
-        assert page.locator("h2 .chip").inner_text() == f"mode {mode}"
+        visitor.until(lambda: page.locator("h2 .chip").inner_text() == f"mode {mode}")
         visitor.do(lambda: page.get_by_role("button", name="zoom in").click())
         assert "span_s=" in visitor.view
         lines, drawn = visitor.lines_and_download(tmp_path)
@@ -291,7 +293,7 @@ def test_another_target_is_seen_at_the_same_moment(two_targets, browser):
         visitor.do(lambda: targets.select_option("cell-3"))
         moment = re.sub(r", mode=\d+", "", before.removeprefix("surprisal "))
         assert visitor.view == f"cell-3 {moment}"
-        assert visitor.page.get_by_text("to the target (cell-3)").is_visible()
+        visitor.until(visitor.page.get_by_text("to the target (cell-3)").is_visible)
         assert str(two_targets[1]) in visitor.lines()
         visitor.open(visitor.page.url)
         assert visitor.view == f"cell-3 {moment}"

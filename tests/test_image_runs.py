@@ -702,7 +702,7 @@ def test_a_walk_through_a_gallery(finished, browser, tmp_path, monkeypatch):
         visitor.do(lambda: page.get_by_label("class", exact=True).select_option(index=3))
         visitor.click(0, 0.12, 0.45)
         mode = re.search(r"mode=(\d+)", visitor.view)[1]
-        assert page.locator("h2 .chip").inner_text() == f"mode {mode}"
+        visitor.until(lambda: page.locator("h2 .chip").inner_text() == f"mode {mode}")
         lines, drawn = visitor.lines_and_download(tmp_path)
         monkeypatch.chdir(tmp_path)
         exec(lines, {})
@@ -714,5 +714,6 @@ def test_a_walk_through_a_gallery(finished, browser, tmp_path, monkeypatch):
         visitor.do(lambda: targets.select_option(f"top-class ({other})"))
         view = seen.replace(f", mode={mode}", "").partition(" GalleryView")[2]
         assert visitor.view == f"top-class ({other}) GalleryView{view}"
-        assert page.get_by_text("other", exact=True).is_visible() and visitor.errors == []
+        visitor.until(page.get_by_text("other", exact=True).is_visible)
+        assert visitor.errors == []
         page.close()
