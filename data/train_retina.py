@@ -14,7 +14,7 @@ from retina_codec.networks import (
 from retina_codec.simulation import Circuit, simulate_recording
 
 MODELS = Path(__file__).parents[1] / "models"
-NAME, SETTINGS = "simulated_retina", TrainingSettings()
+NAME, SETTINGS = "simulated_retina", TrainingSettings(batch_size=128)
 N_FRAMES, TEST_FRAMES, HISTORY = 16_000, 2_000, 25
 CARD = """# {kind}: the simulated retina
 

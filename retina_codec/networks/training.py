@@ -24,6 +24,9 @@ from .architectures import seeded
 from .scores import pearson_r, predict, windows_for
 
 
+BATCHES, BATCH_SIZES = 80, (32, 128)
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """Numbers of a training; the defaults are those for the deep-retina network.
@@ -36,8 +39,9 @@ class TrainingSettings:
 
     learning_rate: float = 5e-3
     """Peak of the schedule: a short linear rise, then half a cosine down to zero."""
-    batch_size: int = 128
-    """Samples in a batch."""
+    batch_size: int | None = None
+    """Samples in a batch; None: an 80th of those fitted, but 32 to 128. A short recording needs
+    small batches, or it ends after too few steps."""
     max_epochs: int = 8
     """Passes through the training split, at the most."""
     patience: int = 3
@@ -154,6 +158,9 @@ class _Loop:
         self.settings, self.device, self.network = settings, device, network
         self.validation = validation_blocks(self.samples, settings)
         self.fitted = np.flatnonzero(~self.validation)
+        n = len(self.fitted)
+        size = settings.batch_size or int(np.clip(n // BATCHES, *BATCH_SIZES))
+        self.n_batches = max(1, n // size)
         for name, part in (("training", ~self.validation), ("validation", self.validation)):
             if not np.isfinite(self.rates[part]).any():
                 msg = f"No cell was observed in the {name} part of the split 'train'."
@@ -169,10 +176,10 @@ class _Loop:
     def run_epoch(self, epoch: int) -> float:
         self.network.train()
         order = self.fitted[torch.randperm(len(self.fitted)).numpy()]
-        batches = np.array_split(order, max(1, len(order) // self.settings.batch_size))
+        batches = np.array_split(order, self.n_batches)
         total = 0.0
-        for step, batch in enumerate(batches, start=epoch * len(batches)):
-            self.optimiser.param_groups[0]["lr"] = self.learning_rate(step, len(batches))
+        for step, batch in enumerate(batches, start=epoch * self.n_batches):
+            self.optimiser.param_groups[0]["lr"] = self.learning_rate(step)
             window = torch.from_numpy(self.samples[batch]).to(self.device)
             rates = torch.from_numpy(self.rates[batch]).to(self.device)
             likelihood = poisson_loss(self.network(window), rates, self.bin_s)
@@ -181,11 +188,11 @@ class _Loop:
             loss.backward()
             self.optimiser.step()
             self.average.update_parameters(self.network)
-            total += likelihood.item() / len(batches)
+            total += likelihood.item() / self.n_batches
         return total
 
-    def learning_rate(self, step: int, n_batches: int) -> float:
-        done = (step + 1) / (self.settings.max_epochs * n_batches)
+    def learning_rate(self, step: int) -> float:
+        done = (step + 1) / (self.settings.max_epochs * self.n_batches)
         rise = 0.1
         shape = (
             done / rise

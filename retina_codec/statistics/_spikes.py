@@ -1,6 +1,7 @@
 """What modes say about spikes that the model's rate does not."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -186,14 +187,18 @@ def poisson_regression(
     >>> b.round(3)
     array([[1., 1.]])
     """
+    return _newton(counts, always, one_of, _alone(counts, always))
+
+
+def _alone(counts, always) -> Float[np.ndarray, " coefficient"]:
+    """Fit without a further predictor."""
     start = np.zeros(always.shape[1])
     start[0] = np.log(max(counts.mean(), ROUNDING))
-    start = _newton(counts, always, np.zeros((len(counts), 1)), start[None])[:, :-1]
-    return _newton(counts, always, one_of, np.repeat(start, one_of.shape[1], axis=0))
+    return _newton(counts, always, np.zeros((len(counts), 1)), start)[0, :-1]
 
 
 def _newton(counts, always, one_of, start) -> Float[np.ndarray, "mode coefficient"]:
-    b = np.column_stack([start, np.zeros(len(start))])
+    b = np.tile(np.append(start, 0.0), (one_of.shape[1], 1))
     seen = np.column_stack([np.repeat((always.T @ counts)[None], len(b), 0), counts @ one_of])
     ridge = RIDGE * len(counts) * np.eye(b.shape[1])
     for _ in range(MOST_STEPS):
@@ -226,40 +231,50 @@ def _of_cell(counts, expected, loadings, orders, boots, n_folds):
     if np.nansum(counts) < LEAST_SPIKES:
         names = ("gain", "low", "high", "coefficient", "chance")
         return {name: missing for name in names}, np.full((len(orders), n_modes), np.nan)
-    always = _rate_predictors(expected)
-    folds = list(_folds(seen, n_folds))
-    gains, coefficient = _held_out_gains(counts, always, loadings, folds)
+    folds = list(_folds(counts, _rate_predictors(expected), n_folds))
+    gains, coefficient = _held_out_gains(loadings, folds)
     block = block_numbers(len(counts))
     of_block = np.stack([np.bincount(block, gain, N_BLOCKS) for gain in gains.T], axis=1)
     spikes = np.bincount(block, np.where(seen, counts, 0), N_BLOCKS)
     low, high = np.percentile(_bits(boots @ of_block, boots @ spikes), INTERVAL, axis=0)
-    by_chance = np.stack(
-        [
-            _bits(_held_out_gains(counts, always, loadings[order], folds)[0].sum(0), spikes.sum())
-            for order in orders
-        ]
-    )
+    draws = (_held_out_gains(loadings[order], folds)[0].sum(axis=0) for order in orders)
+    by_chance = np.stack([_bits(draw, spikes.sum()) for draw in draws])
     found = {"gain": _bits(of_block.sum(axis=0), spikes.sum()), "low": low, "high": high}
     return {**found, "coefficient": coefficient, "chance": by_chance.mean(axis=0)}, by_chance
 
 
-def _folds(seen, n_folds) -> Iterator[tuple[Bool[np.ndarray, " sample"], ...]]:
+class _Fold(NamedTuple):
+    """What all modes of a cell share when some blocks are held out."""
+
+    where: tuple[Bool[np.ndarray, " sample"], Bool[np.ndarray, " sample"]]
+    """Fitted, and held out."""
+    counts: tuple[Float[np.ndarray, " some"], Float[np.ndarray, " some"]]
+    always: tuple[Float[np.ndarray, "some predictor"], Float[np.ndarray, "some predictor"]]
+    alone: Float[np.ndarray, " predictor"]
+    """Coefficients without a mode."""
+    likelihood: Float[np.ndarray, "some 1"]
+    """Of what is held out, without a mode."""
+
+
+def _folds(counts, always, n_folds) -> Iterator[_Fold]:
+    seen = ~np.isnan(counts)
     for fold in range(n_folds):
         held_out = time_blocks(len(seen), held_out_every=n_folds, fold=fold)
-        yield seen & ~held_out, seen & held_out
+        where = seen & ~held_out, seen & held_out
+        n, x = [counts[part] for part in where], [always[part] for part in where]
+        alone = _alone(n[0], x[0])
+        nothing = np.zeros((len(n[1]), 1)), np.append(alone, 0.0)[None]
+        yield _Fold(where, n, x, alone, _log_likelihood(n[1], x[1], *nothing))
 
 
-def _held_out_gains(counts, always, loadings, folds):
+def _held_out_gains(loadings, folds: list[_Fold]):
     """Gain of the log-likelihood of each sample by each mode, and the coefficients."""
     gains, coefficients = np.zeros(loadings.shape), []
-    for fitted, held_out in folds:
-        b = poisson_regression(counts[fitted], always[fitted], loadings[fitted])
-        without = poisson_regression(
-            counts[fitted], always[fitted], np.zeros((int(fitted.sum()), 1))
-        )
-        where = counts[held_out], always[held_out]
-        gains[held_out] = _log_likelihood(*where, loadings[held_out], b)
-        gains[held_out] -= _log_likelihood(*where, np.zeros((int(held_out.sum()), 1)), without)
+    for fold in folds:
+        fitted, held_out = (loadings[part] for part in fold.where)
+        b = _newton(fold.counts[0], fold.always[0], fitted, fold.alone)
+        found = _log_likelihood(fold.counts[1], fold.always[1], held_out, b)
+        gains[fold.where[1]] = found - fold.likelihood
         coefficients.append(b[:, -1])
     return gains, np.mean(coefficients, axis=0)
 
