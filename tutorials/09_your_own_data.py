@@ -137,9 +137,7 @@ for name, values in (("as read", smooth), ("axes in a wrong order", wrong)):
 # %%
 history = max(10, round(0.15 * frame_rate_hz))
 epochs = int(np.clip(round(30_000 / n_train), 1, 15))
-settings = rc.networks.TrainingSettings(
-    max_epochs=epochs, batch_size=32 if n_train < 10_000 else 128, patience=5
-)
+settings = rc.networks.TrainingSettings(max_epochs=epochs, patience=5)
 network, log = rc.networks.train(
     rc.networks.DeepRetina.for_recording(recording, history=history),
     recording,
