@@ -293,8 +293,30 @@ def test_checkpoint_of_other_data_is_refused(ln_recording, tmp_path):
 
 def test_cells_that_were_never_observed_are_refused(ln_recording):
     blind = replace(ln_recording, rates=np.full_like(ln_recording.rates, np.nan))
-    with pytest.raises(ValueError, match="No cell was observed"):
+    with pytest.raises(ValueError, match="observed in 0 of .* samples of the split 'train'"):
         train(NETWORKS["LN"](), blind, settings=QUICK, progress=False)
+
+
+def test_training_stops_by_samples_that_were_observed(ln_recording):
+    start, stop = ln_recording.splits["train"]
+    rates = ln_recording.rates.copy()
+    rates[start + (stop - start) // 2 : stop] = np.nan
+    given = {"settings": replace(QUICK, validation_block_s=100.0), "progress": False}
+    _, hidden = train(NETWORKS["LN"](), replace(ln_recording, rates=rates), **given)
+    shorter = {**ln_recording.splits, "train": (start, start + (stop - start) // 2)}
+    _, absent = train(NETWORKS["LN"](), replace(ln_recording, splits=shorter), **given)
+    pd.testing.assert_frame_equal(hidden, absent)
+
+
+def test_short_recordings_are_trained_in_small_batches(ln_recording):
+    given = {"settings": replace(QUICK, max_epochs=1, batch_size=None), "progress": False}
+    start, _ = ln_recording.splits["train"]
+    few = replace(ln_recording, splits={**ln_recording.splits, "train": (start, start + 700)})
+    _, log = train(NETWORKS["LN"](), few, **given)
+    _, same = train(
+        NETWORKS["LN"](), few, **given | {"settings": replace(QUICK, max_epochs=1, batch_size=32)}
+    )
+    pd.testing.assert_frame_equal(log, same)
 
 
 def test_prediction_keeps_the_dtype_of_the_network():

@@ -23,7 +23,6 @@ from retina_codec.stimuli import Windows
 from .architectures import seeded
 from .scores import pearson_r, predict, windows_for
 
-
 BATCHES, BATCH_SIZES = 80, (32, 128)
 
 
@@ -156,15 +155,19 @@ class _Loop:
         self.rates = np.asarray(recording.rates[self.samples.bins], dtype=np.float32)
         self.bin_s = 1 / stimulus.frame_rate_hz
         self.settings, self.device, self.network = settings, device, network
-        self.validation = validation_blocks(self.samples, settings)
-        self.fitted = np.flatnonzero(~self.validation)
+        observed = np.isfinite(self.rates).any(axis=1)
+        seen = np.flatnonzero(observed)
+        if len(seen) < 2:
+            msg = (
+                f"Cells were observed in {len(seen)} of {len(observed)} samples of the split "
+                "'train'; training needs at least two. Choose another split."
+            )
+            raise ValueError(msg)
+        validated = validation_blocks(len(seen), stimulus.frame_rate_hz, settings)
+        self.fitted, self.validation = seen[~validated], seen[validated]
         n = len(self.fitted)
         size = settings.batch_size or int(np.clip(n // BATCHES, *BATCH_SIZES))
         self.n_batches = max(1, n // size)
-        for name, part in (("training", ~self.validation), ("validation", self.validation)):
-            if not np.isfinite(self.rates[part]).any():
-                msg = f"No cell was observed in the {name} part of the split 'train'."
-                raise ValueError(msg)
         self.average = AveragedModel(
             network, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True
         )
@@ -202,9 +205,8 @@ class _Loop:
         return self.settings.learning_rate * shape
 
     def validate(self, epoch: int, training_loss: float) -> None:
-        kept = np.flatnonzero(self.validation)
-        predicted = predict(self.average.module, _Chosen(self.samples, kept))
-        recorded = self.rates[kept]
+        predicted = predict(self.average.module, _Chosen(self.samples, self.validation))
+        recorded = self.rates[self.validation]
         loss = poisson_loss(torch.from_numpy(predicted), torch.from_numpy(recorded), self.bin_s)
         r = np.nanmean(pearson_r(recorded, predicted))
         entry = {"training_loss": training_loss, "validation_loss": loss.item()}
@@ -287,12 +289,14 @@ def penalty(network: nn.Module, settings: TrainingSettings) -> torch.Tensor:
     return total
 
 
-def validation_blocks(samples: Windows, settings: TrainingSettings) -> np.ndarray:
-    """Mark whole blocks of time, spread evenly over the samples, for validation."""
-    block = max(1, round(settings.validation_block_s * samples.stimulus.frame_rate_hz))
-    block = min(block, max(1, int(len(samples) * settings.validation_share)))
+def validation_blocks(
+    n_samples: int, frame_rate_hz: float, settings: TrainingSettings
+) -> np.ndarray:
+    """Mark whole blocks of time, spread evenly over observed samples, for validation."""
+    block = max(1, round(settings.validation_block_s * frame_rate_hz))
+    block = min(block, max(1, int(n_samples * settings.validation_share)))
     every = max(2, round(1 / settings.validation_share))
-    marked = (np.arange(len(samples)) // block) % every == every - 1
+    marked = (np.arange(n_samples) // block) % every == every - 1
     if not marked.any():
         marked[-block:] = True
     return marked
