@@ -517,6 +517,15 @@ def test_without_labels_what_the_network_says_is_the_class(network, tmp_path):
     assert f"({n_classes} classes)" in first and "right" not in first
 
 
+def test_class_that_is_shown_has_images_where_modes_are_chosen(network, tmp_path):
+    folder = tmp_path / "pictures"
+    write_digits(folder, per_class=1)
+    shutil.rmtree(folder / "0")
+    run = module.open_images(small_config(folder, network), tmp_path / "out", progress=False)
+    assert not set(run.labels[run.selection]) & set(run.labels[run.test])
+    assert run.shown_class in run.labels[run.selection]
+
+
 def test_constant_statistics_have_no_trend():
     rows = pd.DataFrame({"layer": ["a", "b", "c"], "value": 2.0, "chance": 3.0})
     parts = [

@@ -215,12 +215,13 @@ class ImageRun:
 
     @cached_property
     def shown_class(self) -> int:
-        """The class with most images on the side that has fewer of it."""
-        counts = [
+        """The class with most images on the side that has fewer of it, or else for selection."""
+        chosen, tested = (
             np.bincount(self.labels[part & (self.labels >= 0)], minlength=len(self.names))
             for part in (self.selection, ~self.selection)
-        ]
-        return int(np.minimum(*counts).argmax())
+        )
+        on_both = np.minimum(chosen, tested)
+        return int((on_both if on_both.any() else chosen).argmax())
 
     @property
     def map_layer(self) -> str:
