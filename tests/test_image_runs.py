@@ -693,14 +693,28 @@ def test_gallery_says_what_the_run_found(finished):
     for mode, r in table[["mode", "r"]].to_numpy():
         assert r == pytest.approx(np.corrcoef(loadings[test, int(mode)], of_class)[0, 1], abs=1e-5)
     assert table["r"].is_monotonic_decreasing
-    best = replace(view, mode=int(table["mode"].iloc[0]))
-    shown = run.strongest(best)
-    assert shown["loading"].iloc[0] == loadings[:, best.mode].max()
-    maps = run.maps(best)
+    assert view.mode == table["mode"].iloc[0]
+    shown = run.strongest(view)
+    assert shown["loading"].iloc[0] == loadings[:, view.mode].max()
+    maps = run.maps(view)
     assert maps.items["sample"].tolist() == shown["sample"].tolist()
     assert all(np.abs(one).max() > 0 for one in maps.net)
     with pytest.raises(ValueError, match="No image shows class 99"):
         run.checked(replace(view, label=99))
+
+
+def test_gallery_needs_no_more_than_modes(finished, tmp_path):
+    copy = shutil.copytree(finished[1], tmp_path / "copy")
+    for name in ("classes.done", "class_modes.csv", "steering.csv", "control.csv"):
+        (copy / name).unlink()
+    run = open_gallery(copy)
+    view = run.first_view()
+    assert run.effect(view) == "The run did not remove this mode."
+    assert run.is_tested(view) and not run.modes_of_class(view)["class_mode"].any()
+    for path in copy.glob("modes_*"):
+        path.unlink()
+    with pytest.raises(ValueError, match="has no modes yet. Go on with 'retina-codec images run'"):
+        open_gallery(copy)
 
 
 def test_a_walk_through_a_gallery(finished, browser, tmp_path, monkeypatch):
@@ -709,8 +723,10 @@ def test_a_walk_through_a_gallery(finished, browser, tmp_path, monkeypatch):
         visitor = Visitor(browser, address)
         page = visitor.page
         visitor.do(lambda: page.get_by_label("class", exact=True).select_option(index=3))
-        visitor.click(0, 0.12, 0.45)
+        closest = visitor.view
+        visitor.click(0, 0.3, 0.45)
         mode = re.search(r"mode=(\d+)", visitor.view)[1]
+        assert visitor.view != closest
         visitor.until(lambda: page.locator("h2 .chip").inner_text() == f"mode {mode}")
         lines, drawn = visitor.lines_and_download(tmp_path)
         monkeypatch.chdir(tmp_path)
@@ -721,8 +737,7 @@ def test_a_walk_through_a_gallery(finished, browser, tmp_path, monkeypatch):
         assert visitor.view == seen
         targets = page.get_by_label("target", exact=True)
         visitor.do(lambda: targets.select_option(f"top-class ({other})"))
-        view = seen.replace(f", mode={mode}", "").partition(" GalleryView")[2]
-        assert visitor.view == f"top-class ({other}) GalleryView{view}"
+        assert visitor.view == closest.replace(str(finished[1]), str(other))
         visitor.until(page.get_by_text("other", exact=True).is_visible)
         assert visitor.errors == []
         page.close()

@@ -109,7 +109,17 @@ class ExploredImages:
         """Return the view to begin with: the class with most images in the layer that is mapped."""
         layer = self.run.map_layer
         name = layer if layer in self.layers else next(iter(self.layers))
-        return GalleryView(layer=name, label=self.run.shown_class)
+        return self.with_mode(GalleryView(layer=name, label=self.run.shown_class))
+
+    def with_mode(self, view: GalleryView) -> GalleryView:
+        """Return the view; one without a mode with the mode that goes most with its class."""
+        if view.mode is not None:
+            return view
+        return replace(view, mode=int(self.modes_of_class(view)["mode"].iloc[0]))
+
+    def is_tested(self, view: GalleryView) -> bool:
+        """Return whether images for tests show the class in view."""
+        return bool((self.run.labels[self.run.test] == view.label).any())
 
     @property
     def config(self) -> ImageConfig:
@@ -202,8 +212,7 @@ class ExploredImages:
     def warm(self) -> None:
         """Do once what takes long the first time, so that the first click is as fast as others."""
         view = self.first_view()
-        mode = int(self.modes_of_class(view)["mode"].iloc[0])
-        self.maps(replace(view, mode=mode)), self.effect(view)
+        self.maps(view), self.effect(view)
 
     def _maps(self, view: GalleryView, items: pd.DataFrame) -> Maps | None:
         if items.empty:
@@ -291,8 +300,8 @@ def open_gallery(folder: str | PathLike, *, network: str | None = None) -> Explo
     """
     folder = Path(folder).expanduser().resolve()
     found = ExploredImages(folder, images_of_run(folder, network=network), network)
-    if not found.layers or not (folder / "classes.done").exists():
-        msg = f"The run in {folder} is not finished. Finish it with 'retina-codec images run'."
+    if not found.layers:
+        msg = f"The run in {folder} has no modes yet. Go on with 'retina-codec images run'."
         raise ValueError(msg)
     return found
 

@@ -18,14 +18,13 @@ from ._gallery_picture import draw_gallery, gallery_lines, gallery_name
 from ._picture import as_file
 from ._plots import FAINT, INK, Bars, Strip, on_tap
 from ._time_panel import SIGN
-from ._words import HIDDEN, SEEN, chip, paragraph, words
+from ._words import chip, paragraph, words
 
 QUERY = ("layer", "class", "mode")
 WIDTH = 900
 HINT = (
-    '<div class="hint">Choose a class, then click one of its modes below to see the pictures '
-    "that the mode is strongest in, and what it uses in them. Click a picture to go to its "
-    "class.</div>"
+    '<div class="hint">Choose a class, and click one of its modes to see the pictures that the '
+    "mode is strongest in, and what it uses in them. Click a picture to go to its class.</div>"
 )
 
 
@@ -44,7 +43,7 @@ class GalleryPage:
         )
         self.run = run = self.frame.run
         self.modes, self.labels = [], []
-        self.view = run.nearest(gallery_view_from(from_address(), run.first_view()))
+        self.view = run.with_mode(run.nearest(gallery_view_from(from_address(), run.first_view())))
         options = {_name(run, k): k for k in run.shown_classes}
         self.label = pn.widgets.Select(
             name="class", options=options, value=self.view.label, width=190
@@ -52,7 +51,6 @@ class GalleryPage:
         self.layer = pn.widgets.Select(
             name="layer", options=list(run.layers), value=self.view.layer, width=130
         )
-        self.hint = words(HINT, sizing_mode="stretch_width")
         self.class_words, self.head, self.effect = (
             words(sizing_mode="stretch_width") for _ in range(3)
         )
@@ -64,20 +62,23 @@ class GalleryPage:
         for strip in (self.pictures, self.maps):
             on_tap(strip.plot, self._tap_picture(strip))
         self.layout = self._layout()
-        self.label.param.watch(lambda event: self.pick(label=event.new, mode=None), "value")
-        self.layer.param.watch(lambda event: self.pick(layer=event.new, mode=None), "value")
+        self.label.param.watch(lambda event: self.pick(label=event.new), "value")
+        self.layer.param.watch(lambda event: self.pick(layer=event.new), "value")
         self.show(before=None)
 
     def pick(self, **changes) -> None:
-        """Look at something else."""
+        """Look at something else; another class or layer begins with its closest mode."""
         before = self.view
-        self.view = self.run.checked(replace(before, **changes))
-        if self.view != before:
-            self.show(before)
+        if replace(before, **changes) == before:
+            return
+        self.view = self.run.with_mode(
+            self.run.checked(replace(before, **{"mode": None, **changes}))
+        )
+        self.show(before)
 
     def turn(self, run: ExploredImages) -> None:
         """Look at the same in another run."""
-        self.run, self.view = run, run.nearest(replace(self.view, mode=None))
+        self.run, self.view = run, run.with_mode(run.nearest(replace(self.view, mode=None)))
         with pn.io.hold():
             self.layer.options = list(run.layers)
             self.show(before=None)
@@ -89,11 +90,7 @@ class GalleryPage:
             self.label.value, self.layer.value = view.label, view.layer
             if before is None or (before.layer, before.label) != (view.layer, view.label):
                 self._show_class()
-            self.body.styles = HIDDEN if view.mode is None else SEEN
-            self.hint.model.visible = view.mode is None
-            self.head.text = "<h2>Mode</h2>" + paragraph("None is chosen yet.")
-            if view.mode is not None:
-                self._show_mode()
+            self._show_mode()
             lines = gallery_lines(self.run, view)
             self.frame.show(view, lines=lines, name=gallery_name(view))
 
@@ -104,10 +101,13 @@ class GalleryPage:
         fill = [mode_colour(mode) for mode in self.modes]
         self.of_class.show(table["r"].to_numpy(), names, fill=fill, line=INK)
         name = escape(self.run.names[self.view.label])
-        self.class_words.text = f"<h2>Class {name}</h2>" + paragraph(
+        said = (
             "Modes whose loadings go with the class, in images for tests; * marks modes of the "
-            "class, chosen on other images. Click one."
+            "class, chosen on other images."
+            if self.run.is_tested(self.view)
+            else "No image for tests shows the class, so nothing tells which modes go with it."
         )
+        self.class_words.text = f"<h2>Class {name}</h2>" + paragraph(said)
 
     def _show_mode(self) -> None:
         view, modes = self.view, self.run.layers[self.view.layer]
@@ -145,23 +145,17 @@ class GalleryPage:
             self.pick(**{what: int(numbers[place])})
 
     def _layout(self) -> pn.Column:
-        stretch = {"sizing_mode": "stretch_width", "margin": 0}
-        self.body = pn.Column(
+        return self.frame.page(
+            [self.label, self.layer],
+            words(HINT, sizing_mode="stretch_width"),
+            self.class_words,
+            _pane(self.of_class.plot),
+            self.head,
             _pane(self.pictures.plot),
             _pane(self.maps.plot),
             self.effect,
             words("<p>What it is made of; hollow bars suppress the target</p>"),
             _pane(self.features.plot),
-            styles=HIDDEN,
-            **stretch,
-        )
-        return self.frame.page(
-            [self.label, self.layer],
-            self.hint,
-            self.class_words,
-            _pane(self.of_class.plot),
-            self.head,
-            self.body,
         )
 
     def _drawn(self, kind: str) -> BytesIO:
