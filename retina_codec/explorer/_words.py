@@ -23,7 +23,7 @@ WORDS = """
 .hint { background: #eef4f8; border-radius: 6px; padding: 7px 12px; }
 h2 { font-size: 15px; margin: 6px 0 2px; font-weight: 600; }
 .small { color: #5f5f5f; font-size: 12px; }
-.chip { color: white; border-radius: 9px; padding: 1px 8px; font-size: 12px; }
+.chip { color: white; border-radius: 9px; padding: 1px 8px; font-size: 12px; white-space: nowrap; }
 p { margin: 2px 0; }
 """
 BUTTON = """
