@@ -517,13 +517,17 @@ def test_without_labels_what_the_network_says_is_the_class(network, tmp_path):
     assert f"({n_classes} classes)" in first and "right" not in first
 
 
-def test_class_that_is_shown_has_images_where_modes_are_chosen(network, tmp_path):
+def test_few_pictures_are_told_to_be_too_few(network, tmp_path, no_page):
     folder = tmp_path / "pictures"
     write_digits(folder, per_class=1)
     shutil.rmtree(folder / "0")
-    run = module.open_images(small_config(folder, network), tmp_path / "out", progress=False)
+    config, out = small_config(folder, network), tmp_path / "out"
+    run = module.open_images(config, out, progress=False)
     assert not set(run.labels[run.selection]) & set(run.labels[run.test])
     assert run.shown_class in run.labels[run.selection]
+    summary = run_images(config, out, parts=["control", "maps", "sweep"], progress=False)
+    assert summary["findings"][0].endswith("These are too few for: control, maps, sweep.")
+    assert not summary["by part"]
 
 
 def test_constant_statistics_have_no_trend():

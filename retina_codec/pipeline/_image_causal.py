@@ -9,7 +9,7 @@ import pandas as pd
 from retina_codec import causal, receptive_fields
 from retina_codec.causal import Ranking, control_costs, control_scores
 from retina_codec.contributions import of_probabilities, top_class
-from retina_codec.datatypes import Maps
+from retina_codec.datatypes import Maps, Modes
 from retina_codec.statistics import class_correlations
 
 from ._image_run import ACTIVATIONS, CONTRIBUTIONS, ImageRun
@@ -100,7 +100,17 @@ def maps_part(run: ImageRun) -> Tables:
         "modes": run.modes[CONTRIBUTIONS][layer],
         "channel_axis": run.known.channel_axis,
     }
-    gallery = kept_gallery(run, common)
+    items = gallery_of(run, common["modes"])
+    if items.empty:
+        return {}
+    smoothing = SMOOTHING if run.images[:1].shape[-1] > SMALL else 0.0
+
+    def mapped():
+        return receptive_fields.gallery_maps(
+            run.known.network, run.images, items, target=top_class(), smoothing=smoothing, **common
+        )
+
+    gallery = kept(run.out / "gallery.nc", mapped)
     target, index = of_probabilities(top_class()), run.mapped
     images = np.asarray(run.images[index])
     block = 8 if images.shape[-1] > SMALL else 1
@@ -143,27 +153,19 @@ def maps_part(run: ImageRun) -> Tables:
     return tables
 
 
-def kept_gallery(run: ImageRun, common: Mapping) -> Maps:
-    """Map the modes of the class with most images, where they are most active."""
-
-    def made():
-        items = receptive_fields.gallery_items(
-            common["modes"],
-            run.labels,
-            class_=run.shown_class,
-            n_modes=FEW,
-            n_images=FEW,
-            n_others=2,
-            class_names=run.names,
-            chosen_on=run.selection,
-            shown_in=~run.selection,
-        )
-        smoothing = SMOOTHING if run.images[:1].shape[-1] > SMALL else 0.0
-        return receptive_fields.gallery_maps(
-            run.known.network, run.images, items, target=top_class(), smoothing=smoothing, **common
-        )
-
-    return kept(run.out / "gallery.nc", made)
+def gallery_of(run: ImageRun, modes: Modes) -> pd.DataFrame:
+    """Modes of the class with most images, and images for tests in which they are most active."""
+    return receptive_fields.gallery_items(
+        modes,
+        run.labels,
+        class_=run.shown_class,
+        n_modes=FEW,
+        n_images=FEW,
+        n_others=2,
+        class_names=run.names,
+        chosen_on=run.selection,
+        shown_in=~run.selection,
+    )
 
 
 def overlaps(run: ImageRun, gallery: Maps, common: Mapping) -> pd.DataFrame:

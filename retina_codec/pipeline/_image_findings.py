@@ -1,6 +1,6 @@
 """What a run on images found: statements with numbers, intervals and controls."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,16 +14,18 @@ TEN_PERCENT = 0.1
 WORTH_A_RATIO = 0.005
 
 
-def first_findings(run: ImageRun) -> list[str]:
-    """Say what the network was shown and how well it knows it."""
+def first_findings(run: ImageRun, left_out: Sequence[str] = ()) -> list[str]:
+    """Say what the network was shown, how well it knows it, and for what that was too little."""
     table = run.predictions
     gaps = {
         layer: float(np.nanmedian(record.relative_gap)) for layer, record in run.explained.items()
     }
     worst = max(gaps, key=gaps.get)
+    few = f" These are too few for: {', '.join(left_out)}." if left_out else ""
     return [
         f"{run.known.name} on {len(table)} images, {_labels(run)} Classes, modes and channels are "
-        f"chosen on {int(run.selection.sum())} images and tested on the other {len(run.test)}.",
+        f"chosen on {int(run.selection.sum())} images and tested on the other {len(run.test)}."
+        + few,
         f"Contributions in {len(gaps)} layers: the median gap is {gaps[worst]:.2%} of the change "
         f"of the target in the worst layer ({worst}).",
     ]
@@ -40,11 +42,13 @@ def layer_findings(tables: Tables) -> Iterator[str]:
     yield _across(rows, "correlation of excitation and inhibition", "contributions")
     means = tables.get("class_dimensionality", pd.DataFrame({"kind": []}))
     for kind, rows in means.groupby("kind", sort=False):
-        first, last = rows.iloc[0], rows.iloc[-1]
+        said = (
+            f"{int(row['components'])} in {row['layer']} ({row['chance']:.0f})"
+            for _, row in _ends(rows).iterrows()
+        )
         yield (
-            f"Means of {int(first['n_classes'])} classes, {kind}: {int(first['components'])} "
-            f"components to 95 % in {first['layer']} (labels by chance {first['chance']:.0f}), "
-            f"{int(last['components'])} in {last['layer']} ({last['chance']:.0f})."
+            f"Means of {int(rows.iloc[0]['n_classes'])} classes, {kind}: components to 95 % "
+            f"(labels by chance): {', '.join(said)}."
         )
 
 
@@ -53,7 +57,7 @@ def class_findings(tables: Tables) -> Iterator[str]:
     for (kind), rows in tables["class_summary"].groupby("kind", sort=False):
         tested = rows.dropna(subset=["r"])
         if not len(tested):
-            yield f"Classes: no {kind} fires often enough to be tested."
+            yield f"None of the {kind} fires often enough to be tested."
             continue
         last = tested.iloc[-1]
         yield (
@@ -228,13 +232,17 @@ def _labels(run: ImageRun) -> str:
 
 
 def _across(rows: pd.DataFrame, name: str, kind: str) -> str:
-    first, last = rows.iloc[0], rows.iloc[-1]
-    return (
-        f"{kind[0].upper()}{kind[1:]}: {name} {_digits(first['value'])} in {first['layer']} "
-        f"(chance {_digits(first['chance'])}), {_digits(last['value'])} in {last['layer']} "
-        f"({_digits(last['chance'])})"
-        f"{_trend(rows['value'].to_numpy())}."
+    said = (
+        f"{_digits(row['value'])} in {row['layer']} (chance {_digits(row['chance'])})"
+        for _, row in _ends(rows).iterrows()
     )
+    trend = _trend(rows["value"].to_numpy())
+    return f"{kind[0].upper()}{kind[1:]}: {name} {', '.join(said)}{trend}."
+
+
+def _ends(rows: pd.DataFrame) -> pd.DataFrame:
+    """First and last row, or the only one."""
+    return rows if len(rows) < 2 else rows.iloc[[0, -1]]
 
 
 def _digits(value: float) -> str:

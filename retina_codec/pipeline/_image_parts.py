@@ -30,6 +30,8 @@ from ._image_run import ACTIVATIONS, CONTRIBUTIONS, ImageRun
 Tables = dict[str, pd.DataFrame]
 N_DRAWS = 20
 PUBLISHED_EPOCHS = 100
+FEWEST_TO_REPEAT = 10
+"""Images for selection; fits on fewer cannot be told apart."""
 
 
 def layers_part(run: ImageRun) -> Tables:
@@ -78,6 +80,8 @@ def classes_part(run: ImageRun) -> Tables:
 
 def sweep_part(run: ImageRun) -> Tables:
     """Other settings and seeds of the decomposition, and how far they agree."""
+    if run.selection.sum() < FEWEST_TO_REPEAT:
+        return {}
 
     def swept(layer):
         return sweep(

@@ -41,6 +41,9 @@ PARTS: Mapping[str, Callable[[ImageRun], dict[str, pd.DataFrame]]] = {
 }
 """The parts, in the order in which they are done."""
 
+NEED_IMAGES = "classes", "control", "maps", "sweep"
+"""Parts that make nothing of too few images."""
+
 
 def run_images(
     config: ImageConfig,
@@ -116,11 +119,11 @@ def gathered_images(run: ImageRun) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the summary of the parts that were done, and what the page shows of them."""
     config, out = run.config, run.out
     done = {part: tables_of(out, part) for part in PARTS if (out / f"{part}.done").exists()}
-    has_maps = "maps" in done and (out / "gallery.nc").exists()
-    if not has_maps:
-        done.pop("maps", None)
+    has_maps = bool(done.get("maps")) and (out / "gallery.nc").exists()
+    if done.get("maps") and not has_maps:
+        done.pop("maps")
     found = {part: list(FINDINGS[part](tables)) for part, tables in done.items() if tables}
-    sentences = first_findings(run)
+    sentences = first_findings(run, [part for part in NEED_IMAGES if done.get(part) == {}])
     summary = {
         "title": f"retina_codec: {run.known.name} on {Path(config.images).name}",
         "headlines": image_headlines(sentences, found),
