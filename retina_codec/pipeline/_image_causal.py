@@ -101,7 +101,7 @@ def maps_part(run: ImageRun) -> Tables:
         "channel_axis": run.known.channel_axis,
     }
     items = gallery_of(run, common["modes"])
-    if items.empty:
+    if len(items) < 2:
         return {}
     smoothing = SMOOTHING if run.images[:1].shape[-1] > SMALL else 0.0
 

@@ -26,8 +26,8 @@ def first_findings(run: ImageRun, left_out: Sequence[str] = ()) -> list[str]:
         f"{run.known.name} on {len(table)} images, {_labels(run)} Classes, modes and channels are "
         f"chosen on {int(run.selection.sum())} images and tested on the other {len(run.test)}."
         + few,
-        f"Contributions in {len(gaps)} layers: the median gap is {gaps[worst]:.2%} of the change "
-        f"of the target in the worst layer ({worst}).",
+        f"The median gap is {gaps[worst]:.2%} of the change of the target in the worst of "
+        f"n = {len(gaps)} layers ({worst}).",
     ]
 
 
@@ -158,6 +158,9 @@ def steering_findings(tables: Tables) -> Iterator[str]:
         )
     flips = tables["flips"]
     done = flips.dropna(subset=["n_modes"])
+    if done.empty:
+        yield f"Removing modes changes the prediction in none of n = {len(flips)} images."
+        return
     yield (
         f"Removing modes changes the prediction in {len(done)} of {len(flips)} images; the fewest "
         f"found: median {done['n_modes'].median():g} modes (proven smallest in "

@@ -383,6 +383,9 @@ def samples_of(config: ImageConfig, known: ImageNetwork) -> tuple[Any, np.ndarra
         selection = np.arange(len(labels) + len(more)) < len(labels)
         return np.concatenate([first, second]), np.concatenate([labels, more]), selection
     folder = images_for(known, config.images).readable()
+    if len(folder) < 2:
+        msg = f"Expected pictures to choose on and others to test on, got {len(folder)}. Add more."
+        raise ValueError(msg)
     labels = np.asarray(folder.labels)
     held_out = random_held_out(len(folder), config.test_share, seed=config.seed, labels=labels)
     return folder, labels, ~held_out
