@@ -703,6 +703,9 @@ def test_gallery_says_what_the_run_found(finished):
     maps = run.maps(view)
     assert maps.items["sample"].tolist() == shown["sample"].tolist()
     assert all(np.abs(one).max() > 0 for one in maps.net)
+    other = next(label for label in run.shown_classes if label != view.label)
+    again = run.maps(replace(view, label=other)).items["of_class"]
+    assert again.tolist() == [int(label == other) for label in maps.items["class"]]
     with pytest.raises(ValueError, match="No image shows class 99"):
         run.checked(replace(view, label=99))
 

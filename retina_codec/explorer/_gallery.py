@@ -87,6 +87,7 @@ class ExploredImages:
     run: ImageRun
     network: str | None = None
     _tables: dict[str, pd.DataFrame | None] = field(default_factory=dict, repr=False)
+    _mapped: dict[tuple[str, int | None], Maps] = field(default_factory=dict, repr=False)
 
     @cached_property
     def layers(self) -> dict[str, Modes]:
@@ -197,7 +198,14 @@ class ExploredImages:
 
     def maps(self, view: GalleryView) -> Maps | None:
         """Map the mode in view in its strongest images; None where it is in none."""
-        return self._maps(view, self.strongest(view))
+        items, of = self.strongest(view), (view.layer, view.mode)
+        if items.empty:
+            return None
+        if of not in self._mapped:
+            self._mapped[of] = self._maps(view, items)
+        found = self._mapped[of]
+        of_class = items["of_class"].to_numpy()
+        return replace(found, items=found.items.assign(of_class=of_class))
 
     def pictures(self, sample: Any) -> dict[int, np.ndarray]:
         """Return images as people see them, by number."""
@@ -214,9 +222,7 @@ class ExploredImages:
         view = self.first_view()
         self.maps(view), self.effect(view)
 
-    def _maps(self, view: GalleryView, items: pd.DataFrame) -> Maps | None:
-        if items.empty:
-            return None
+    def _maps(self, view: GalleryView, items: pd.DataFrame) -> Maps:
         small = np.asarray(self.run.images[:1]).shape[-1] <= SMALL
         return gallery_maps(
             self.run.known.network,
