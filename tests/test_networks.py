@@ -11,6 +11,7 @@ from retina_codec import networks
 from retina_codec.datatypes import Recording, Stimulus
 from retina_codec.networks import DeepRetina, LinearNonlinear, TrainingSettings, evaluate, train
 from retina_codec.recordings import load_recording
+from retina_codec.simulation import Circuit, simulate_recording
 from retina_codec.stimuli import Normalisation, Screen, white_noise
 
 REAL = Path(__file__).parents[2] / "shared/recordings/salamander_checkerboard.nwb"
@@ -317,6 +318,20 @@ def test_short_recordings_are_trained_in_small_batches(ln_recording):
         NETWORKS["LN"](), few, **given | {"settings": replace(QUICK, max_epochs=1, batch_size=32)}
     )
     pd.testing.assert_frame_equal(log, same)
+
+
+@pytest.mark.slow
+def test_short_recordings_are_predicted_better_for_small_batches():
+    circuit = Circuit(shape=(24, 24), history=25)
+    recording = simulate_recording(circuit=circuit, n_frames=4000, test_frames=2000, seed=0)
+    network = DeepRetina.for_recording(recording, history=25)
+    settings = TrainingSettings(), TrainingSettings(batch_size=128)
+    given = ({"settings": one, "progress": False} for one in settings)
+    small, large = (
+        evaluate(train(network, recording, **one)[0], recording).scores["pearson_r"].mean()
+        for one in given
+    )
+    assert small > large + 0.1
 
 
 def test_prediction_keeps_the_dtype_of_the_network():

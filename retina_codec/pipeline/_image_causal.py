@@ -103,7 +103,9 @@ def maps_part(run: ImageRun) -> Tables:
     items = gallery_of(run, common["modes"])
     if len(items) < 2:
         return {}
-    smoothing = SMOOTHING if run.images[:1].shape[-1] > SMALL else 0.0
+    target, index = of_probabilities(top_class()), run.mapped
+    images = np.asarray(run.images[index])
+    block, smoothing = (8, SMOOTHING) if images.shape[-1] > SMALL else (1, 0.0)
 
     def mapped():
         return receptive_fields.gallery_maps(
@@ -111,9 +113,6 @@ def maps_part(run: ImageRun) -> Tables:
         )
 
     gallery = kept(run.out / "gallery.nc", mapped)
-    target, index = of_probabilities(top_class()), run.mapped
-    images = np.asarray(run.images[index])
-    block = 8 if images.shape[-1] > SMALL else 1
 
     def inserted():
         table = causal.insertion_deletion(

@@ -31,7 +31,7 @@ Tables = dict[str, pd.DataFrame]
 N_DRAWS = 20
 PUBLISHED_EPOCHS = 100
 FEWEST_TO_REPEAT = 10
-"""Images for selection; fits on fewer cannot be told apart."""
+"""Images for selection: of fewer, the published autoencoder has none to validate on."""
 
 
 def layers_part(run: ImageRun) -> Tables:
